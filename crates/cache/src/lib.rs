@@ -1,0 +1,2 @@
+//! What is kept by digest between builds: blobs and layer indexes.
+#![forbid(unsafe_code)]

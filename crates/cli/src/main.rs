@@ -1,0 +1,3 @@
+//! The bako binary.
+#![forbid(unsafe_code)]
+fn main() {}
