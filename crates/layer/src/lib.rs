@@ -1,2 +1,14 @@
-//! Layers as bytes and as values: tar entries, compression, tree index, and the tree they add up to.
+//! Layers, as bytes and as values.
+//!
+//! As bytes a layer is a tar, usually compressed ([`read`], [`LayerWriter`]). As a value it is a
+//! [`LayerIndex`]: the list of what the tar says, without the contents of files. Indexes merged bottom to
+//! top give a [`Tree`]: a filesystem that can be looked up, resolved and compared without a file on disk.
 #![forbid(unsafe_code)]
+
+mod entry;
+mod path;
+mod tree;
+
+pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node};
+pub use path::{PathError, TreePath};
+pub use tree::{Inode, ResolveError, Resolved, Tree};
