@@ -1,14 +1,22 @@
 //! Layers, as bytes and as values.
 //!
-//! As bytes a layer is a tar, usually compressed ([`read`], [`LayerWriter`]). As a value it is a
+//! As bytes a layer is a tar, usually compressed ([`read_layer`], [`LayerWriter`]). As a value it is a
 //! [`LayerIndex`]: the list of what the tar says, without the contents of files. Indexes merged bottom to
 //! top give a [`Tree`]: a filesystem that can be looked up, resolved and compared without a file on disk.
 #![forbid(unsafe_code)]
 
 mod entry;
+mod index;
 mod path;
+mod read;
+mod sink;
 mod tree;
+mod write;
 
 pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node};
+pub use index::IndexError;
 pub use path::{PathError, TreePath};
+pub use read::{ReadError, is_archive, read_archive, read_layer};
+pub use sink::{Content, Discard, Sink};
 pub use tree::{Inode, ResolveError, Resolved, Tree};
+pub use write::{LayerWriter, WriteOptions, Written};
