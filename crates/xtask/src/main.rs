@@ -1,3 +1,50 @@
-//! Development tasks.
+//! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the person who started them")]
+
+mod bench;
+mod cargo;
+mod demo;
+mod packages;
+mod skips;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const HELP: &str = "\
+usage: cargo xtask TASK
+
+  demo    build bako, then an image with it: from a registry, to a registry, and run
+  test    install what the tests need, run all of them, list what could not run here
+  bench   compare bako with buildah; `bench --help` lists the workloads
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode> {
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", arguments),
+    };
+    match task {
+        "demo" => demo::run().map(|()| ExitCode::SUCCESS),
+        "test" => test::run(rest),
+        "bench" => bench::run(rest).map(|()| ExitCode::SUCCESS),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => anyhow::bail!("no task is called `{unknown}`\n{HELP}"),
+    }
+}

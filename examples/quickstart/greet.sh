@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "quickstart: $GREETING, run by uid $(id -u)"

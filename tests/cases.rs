@@ -1,0 +1,195 @@
+//! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each,
+//! to one digest; then what is in the registry is compared with the case's `expect`.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::case::Expect;
+use e2e::process::{Finished, finish};
+use e2e::registry::Registry;
+use e2e::{Bako, Case, Image, bases, host, image, program, tree};
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+/// Fixes every time in the images: 2023-11-14.
+const EPOCH: &str = "1700000000";
+
+fn main() -> Result<()> {
+    let arguments = Arguments::from_args();
+    let folder = host::repository().join("tests/cases");
+    let trials = Case::all(&folder)?
+        .into_iter()
+        .map(|case| {
+            let name = case.name.clone();
+            Trial::test(name, move || Ok(check(&case).map_err(|error| format!("{error:?}"))?))
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit()
+}
+
+fn check(case: &Case) -> Result<()> {
+    let bako = Bako::built()?;
+    let isolations = bako.isolations()?;
+    ensure!(!isolations.is_empty(), "no isolation works here");
+    let registry = Registry::ours(&bako)?;
+    let base = bases::busybox(&bako, &registry)?;
+    for name in &case.expect.bases {
+        add_base(&bako, &registry, name).with_context(|| format!("tests/bases/{name}"))?;
+    }
+
+    let mut digest: Option<String> = None;
+    for isolation in &isolations {
+        for round in ["first", "second"] {
+            let built = build(&bako, &registry, case, isolation)?;
+            let context = format!("{round} build under {isolation}, standard error:\n{}", built.stderr);
+            let same = after(case, &registry, &built).context(context)?;
+            let expected = digest.get_or_insert_with(|| same.clone());
+            ensure!(*expected == same, "{round} build under {isolation}: {same}, but before: {expected}");
+        }
+    }
+    if !case.expect.errors.is_empty() {
+        return Ok(());
+    }
+    if let Some(reason) = host::missing(image::JUDGES) {
+        host::skip_named(&case.name, &format!("looking into the image {reason}"));
+        return Ok(());
+    }
+    let actual = observe(case, &base, &registry)?;
+    if std::env::var_os("BLESS").is_some() {
+        return Ok(std::fs::write(case.folder.join("expect"), actual.text())?);
+    }
+    compare(&case.expect.text(), &actual.text())
+}
+
+/// Builds the case from a fresh copy of its context.
+fn build(bako: &Bako, registry: &Registry, case: &Case, isolation: &str) -> Result<Finished> {
+    let folder = tempfile::tempdir()?;
+    let context = folder.path().join("context");
+    case.copy_context(&context)?;
+    let work = folder.path().join("work");
+    let mut command = bako.build(&context);
+    command
+        .arg("--dockerfile")
+        .arg(case.folder.join("Dockerfile"))
+        .args(["--destination", &registry.reference("case:latest"), "--insecure"])
+        .args(["--build-arg", &format!("REGISTRY={}", registry.address), "--isolation", isolation])
+        .arg("--work-dir")
+        .arg(&work)
+        .arg("--cache-dir")
+        .arg(folder.path().join("cache"))
+        .args(&case.expect.arguments)
+        .env("SOURCE_DATE_EPOCH", EPOCH);
+    let finished = finish(&mut command)?;
+    let left: Vec<_> = std::fs::read_dir(&work).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    ensure!(left.is_empty(), "left in the work directory: {left:?}\n{}", finished.stderr);
+    Ok(finished)
+}
+
+/// What a build must have left behind it; the image's digest, or the empty text for a build that was to
+/// fail.
+fn after(case: &Case, registry: &Registry, built: &Finished) -> Result<String> {
+    let expect = &case.expect;
+    for text in expect.errors.iter().chain(&expect.warnings) {
+        let text = text.replace("REGISTRY", &registry.address);
+        ensure!(built.stderr.contains(&text), "{text:?} is not in standard error");
+    }
+    if expect.errors.is_empty() {
+        ensure!(built.code == 0, "exit code {}", built.code);
+        let digest = program::digest(built)?;
+        ensure!(registry.digest("case", "latest")? == digest, "the tag is not at the digest printed");
+        return Ok(digest);
+    }
+    ensure!(built.code != 0, "the build was to fail");
+    ensure!(expect.exit.is_none_or(|code| code == built.code), "exit code {}", built.code);
+    ensure!(built.stdout.is_empty(), "a failed build prints nothing on standard output");
+    ensure!(!registry.has_tag("case", "latest")?, "a failed build left a tag");
+    Ok(String::new())
+}
+
+/// Builds a folder of `tests/bases` and pushes it as `NAME:1`, and as the index `NAME:index`.
+fn add_base(bako: &Bako, registry: &Registry, name: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let case = Case::read(&host::repository().join("tests/bases").join(name))?;
+    let context = folder.path().join("context");
+    case.copy_context(&context)?;
+    let mut command = bako.build(&context);
+    command
+        .arg("--dockerfile")
+        .arg(case.folder.join("Dockerfile"))
+        .args(["--destination", &registry.reference(&format!("{name}:1")), "--insecure"])
+        .args(["--build-arg", &format!("REGISTRY={}", registry.address)])
+        .arg("--work-dir")
+        .arg(folder.path().join("work"))
+        .env("SOURCE_DATE_EPOCH", EPOCH);
+    finish(&mut command)?.success()?;
+    registry.put_index(name, "index", "1")
+}
+
+/// What is in the registry, in the words of an `expect` file.
+fn observe(case: &Case, base: &str, registry: &Registry) -> Result<Expect> {
+    let image = Image::pull(&registry.reference("case:latest"))?;
+    let base = Image::pull(base)?;
+    let on_base = image.diff_ids().starts_with(&base.diff_ids());
+    let (below, history) = match on_base {
+        true => (base.tree()?, entries(&base.config["history"])),
+        false => (tree::Tree::new(), Vec::new()),
+    };
+    let neutral = |line: String| line.replace(&registry.address, "REGISTRY");
+    let changes = tree::changes(&below, &image.tree()?).into_iter().map(neutral).collect();
+    check_consistency(&image)?;
+    Ok(Expect {
+        config: config(&image.config).into_iter().map(neutral).collect(),
+        history: entries(&image.config["history"]).into_iter().skip(history.len()).map(neutral).collect(),
+        tree: changes,
+        ..case.expect.clone()
+    })
+}
+
+/// What holds for every image: one diff id and one layer for each history entry with a layer, and the
+/// time that was asked for.
+fn check_consistency(image: &image::Image) -> Result<()> {
+    let history = entries(&image.config["history"]);
+    let with_layer = history.iter().filter(|entry| entry.starts_with("layer ")).count();
+    let layers = image.manifest["layers"].as_array().map_or(0, Vec::len);
+    let diff_ids = image.diff_ids().len();
+    ensure!(with_layer == layers && layers == diff_ids, "{with_layer} in history, {layers}, {diff_ids}");
+    let created = image.config["created"].as_str().context("`created` is missing")?;
+    ensure!(created.starts_with("2023-11-14T22:13:20"), "created {created}, not SOURCE_DATE_EPOCH");
+    Ok(())
+}
+
+/// History entries as lines: whether there is a layer, and what made it.
+fn entries(history: &Value) -> Vec<String> {
+    let list = history.as_array();
+    let line = |entry: &Value| {
+        let kind = if entry["empty_layer"] == true { "empty" } else { "layer" };
+        format!("{kind} {}", entry["created_by"].as_str().unwrap_or_default().replace('\n', "\\n"))
+    };
+    list.into_iter().flatten().map(line).collect()
+}
+
+/// The config's entries as lines, by name.
+fn config(document: &Value) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let author = document.get("author").map(|author| format!("author: {author}"));
+    lines.extend(author);
+    for (key, value) in document["config"].as_object().into_iter().flatten() {
+        lines.push(format!("{key}: {value}"));
+    }
+    lines.sort();
+    lines
+}
+
+/// Both texts, line by line, with what is only in one of them marked.
+fn compare(expected: &str, actual: &str) -> Result<()> {
+    if expected == actual {
+        return Ok(());
+    }
+    let mut message = String::from("not as expected (- expected, + actual; BLESS=1 writes it anew)\n");
+    for line in expected.lines().filter(|line| !actual.lines().any(|other| other == *line)) {
+        message.push_str(&format!("- {line}\n"));
+    }
+    for line in actual.lines().filter(|line| !expected.lines().any(|other| other == *line)) {
+        message.push_str(&format!("+ {line}\n"));
+    }
+    anyhow::bail!(message)
+}

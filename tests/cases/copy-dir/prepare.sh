@@ -1,0 +1,1 @@
+chmod 711 dir; chmod 750 dir/sub; chmod 600 dir/a.txt

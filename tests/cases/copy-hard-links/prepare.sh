@@ -1,0 +1,1 @@
+ln dir/first dir/second
