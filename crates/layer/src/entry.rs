@@ -5,7 +5,7 @@ use std::fmt;
 
 use oci::DiffId;
 
-use crate::TreePath;
+use crate::{Content, TreePath};
 
 /// What a layer says, without the contents of its files: its table of contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +135,30 @@ impl Node {
     pub fn is_directory(&self) -> bool {
         matches!(self.kind, Kind::Directory)
     }
+}
+
+impl Kind {
+    /// What a sink is to put; `None` for a file, whose bytes are elsewhere.
+    pub(crate) fn content(&self) -> Option<Content<'_>> {
+        Some(match *self {
+            Kind::File { .. } => return None,
+            Kind::Directory => Content::Directory,
+            Kind::Symlink { ref target } => Content::Symlink { target },
+            Kind::CharDevice { major, minor } => Content::CharDevice { major, minor },
+            Kind::BlockDevice { major, minor } => Content::BlockDevice { major, minor },
+            Kind::Fifo => Content::Fifo,
+        })
+    }
+}
+
+/// True for the extended attributes that layers carry: all of them, but for overlayfs's own, which are how a
+/// kernel keeps what whiteouts say, and SELinux's label, which is the host's. Neither a reader nor a writer
+/// lets others through.
+#[must_use]
+pub fn carries_xattr(name: &[u8]) -> bool {
+    !(name.starts_with(b"trusted.overlay.")
+        || name.starts_with(b"user.overlay.")
+        || name == b"security.selinux")
 }
 
 impl ContentHash {

@@ -5,15 +5,22 @@
 //! top give a [`Tree`]: a filesystem that can be looked up, resolved and compared without a file on disk.
 #![forbid(unsafe_code)]
 
+mod deflate;
+mod entries;
 mod entry;
+mod header;
 mod index;
+mod inflate;
 mod path;
+mod pax;
 mod read;
 mod sink;
+mod sparse;
+mod stream;
 mod tree;
 mod write;
 
-pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node};
+pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node, carries_xattr};
 pub use index::IndexError;
 pub use path::{PathError, TreePath};
 pub use read::{ReadError, is_archive, read_archive, read_layer};

@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn order_keeps_a_directory_with_its_contents() {
-        let mut paths = vec![path("a-b"), path("a/c"), path("a"), path("a.b"), path("a/b"), path("b")];
+        let mut paths = [path("a-b"), path("a/c"), path("a"), path("a.b"), path("a/b"), path("b")];
         paths.sort();
         let shown: Vec<String> = paths.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["/a", "/a/b", "/a/c", "/a-b", "/a.b", "/b"]);

@@ -66,18 +66,23 @@ impl Tree {
     /// Whiteouts concern lower layers only (image-spec, layer.md): what this same layer has put is kept.
     pub fn apply(&mut self, layer: u32, index: &LayerIndex) {
         for change in &index.changes {
-            match change {
-                Change::Put { path, node } => self.put(path, Arc::new(Inode { node: node.clone(), layer })),
-                Change::Link { path, target } => {
-                    // A target that is not there was refused when the layer was read with the tree beneath
-                    // it on disk; as a value it is a link to nothing, which is nothing.
-                    if let Some(inode) = self.get(target).cloned() {
-                        self.put(path, inode);
-                    }
+            self.change(layer, change);
+        }
+    }
+
+    /// Makes one change, as part of layer number `layer`.
+    pub fn change(&mut self, layer: u32, change: &Change) {
+        match change {
+            Change::Put { path, node } => self.put(path, Arc::new(Inode { node: node.clone(), layer })),
+            Change::Link { path, target } => {
+                // A target that is not there was refused when the layer was read with the tree beneath
+                // it on disk; as a value it is a link to nothing, which is nothing.
+                if let Some(inode) = self.get(target).cloned() {
+                    self.put(path, inode);
                 }
-                Change::Remove { path } => self.remove_lower(path, layer, true),
-                Change::Clear { path } => self.remove_lower(path, layer, false),
             }
+            Change::Remove { path } => self.remove_lower(path, layer, true),
+            Change::Clear { path } => self.remove_lower(path, layer, false),
         }
     }
 
