@@ -1,0 +1,166 @@
+//! Aside: in a root without mounts, what is only there for the time of a run takes the place of what is there
+//! otherwise, which waits outside the root.
+//!
+//! Moving the image's own `/dev` away and bringing it back keeps its inodes, its times and its content, whatever
+//! the process does to the one in its place: just as if that were mounted.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens, makedev,
+    mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
+};
+use rustix::io::Errno;
+
+use crate::failure::{During, Failure};
+use crate::process::Mount;
+
+/// The character devices of a container, by memory(4), random(4) and tty(4).
+const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// What `/dev` links to; dangling where the root has no `/proc`.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The things of a root that are out of it for now.
+#[derive(Debug)]
+pub(super) struct Aside {
+    root: OwnedFd,
+    /// The directory they wait in, beside the root.
+    store: OwnedFd,
+    store_path: PathBuf,
+    moved: Vec<Moved>,
+}
+
+#[derive(Debug)]
+struct Moved {
+    /// The directory in the root that it belongs in.
+    parent: OwnedFd,
+    /// The times of that directory, which the moving changes.
+    times: Timestamps,
+    /// Where it belongs.
+    path: PathBuf,
+}
+
+impl Aside {
+    /// Makes the place where things wait, beside the root at `dir`.
+    pub(super) fn new(dir: &Path) -> Result<Self, Failure> {
+        let root = openat(CWD, dir, DIRECTORY, Mode::empty())
+            .during(format_args!("open the root {}", dir.display()))?;
+        let name = dir
+            .file_name()
+            .ok_or_else(|| Failure::because("the root of a chroot is the builder's own root"))?;
+        let mut store_name = name.to_owned();
+        store_name.push(".aside");
+        let store_path = dir.with_file_name(store_name);
+        let step = format!("make {}", store_path.display());
+        mkdirat(CWD, &store_path, Mode::RWXU).during(&step)?;
+        let store = openat(CWD, &store_path, DIRECTORY, Mode::empty()).during(&step)?;
+        Ok(Aside { root, store, store_path, moved: Vec::new() })
+    }
+
+    /// Puts an empty directory in the place of the directory at `path`.
+    pub(super) fn empty_directory(&mut self, path: &Path, mode: u32) -> Result<OwnedFd, Failure> {
+        let step = format!("put an empty directory at {} of the root", path.display());
+        let (parent, name) = self.move_away(path, FileType::Directory)?;
+        mkdirat(&parent, name, Mode::from_raw_mode(mode)).during(&step)?;
+        let directory = openat(&parent, name, DIRECTORY, Mode::empty()).during(&step)?;
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode)).during(&step)?;
+        Ok(directory)
+    }
+
+    /// Puts devices and the usual links in the place of `/dev`.
+    pub(super) fn devices(&mut self) -> Result<(), Failure> {
+        let dev = self.empty_directory("/dev".as_ref(), 0o755)?;
+        for (name, major, minor) in DEVICES {
+            let mode = Mode::from_raw_mode(0o666);
+            let step = format!("make the device /dev/{name} of the root");
+            mknodat(&dev, name, FileType::CharacterDevice, mode, makedev(major, minor)).during(&step)?;
+            // The umask has its say in mknod.
+            rustix::fs::chmodat(&dev, name, mode, AtFlags::empty()).during(&step)?;
+        }
+        for (name, target) in LINKS {
+            symlinkat(target, &dev, name).during(format_args!("make /dev/{name} of the root"))?;
+        }
+        mkdirat(&dev, "shm", Mode::from_raw_mode(0o777)).during("make /dev/shm of the root")?;
+        rustix::fs::chmodat(&dev, "shm", Mode::from_raw_mode(0o1777), AtFlags::empty())
+            .during("make /dev/shm of the root")
+    }
+
+    /// Puts what `mount` describes in its place: a bound file as a copy.
+    pub(super) fn mount(&mut self, mount: &Mount) -> Result<(), Failure> {
+        match mount {
+            Mount::Tmpfs { target, .. } => self.empty_directory(target, 0o1777).map(drop),
+            Mount::Bind { source, target, read_only } => {
+                let step = format!("copy {} to {} of the root", source.display(), target.display());
+                let mut from = File::open(source).during(&step)?;
+                let (parent, name) = self.move_away(target, FileType::RegularFile)?;
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                let stat = fstat(&from).during(&step)?;
+                let mode = Mode::from_raw_mode(stat.st_mode & if *read_only { 0o555 } else { 0o777 });
+                let mut to = File::from(openat(&parent, name, flags, Mode::RUSR | Mode::WUSR).during(&step)?);
+                io::copy(&mut from, &mut to).during(&step)?;
+                rustix::fs::fchmod(&to, mode).during(&step)
+            }
+        }
+    }
+
+    /// Moves what is at `path` to the store: the directory it was in, and its name there.
+    fn move_away<'a>(&mut self, path: &'a Path, kind: FileType) -> Result<(OwnedFd, &'a OsStr), Failure> {
+        let step = format!("move {} of the root aside", path.display());
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Failure::because(format!("{step}: not a path below /")));
+        };
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = openat2(&self.root, parent, flags, Mode::empty(), how).during(&step)?;
+        let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).during(&step)?;
+        if FileType::from_raw_mode(found.st_mode) != kind {
+            return Err(Failure::because(format!("{step}: it is not a {kind:?}")));
+        }
+        let stat = fstat(&parent).during(&step)?;
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec.cast_signed() },
+            last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec.cast_signed() },
+        };
+        let place = self.moved.len().to_string();
+        renameat(&parent, name, &self.store, place).during(&step)?;
+        let handle = parent.try_clone().during(&step)?;
+        self.moved.push(Moved { parent, times, path: path.to_owned() });
+        Ok((handle, name))
+    }
+
+    /// Brings everything back, the last thing moved first, and removes what was in its place.
+    pub(super) fn restore(mut self) -> Result<(), Failure> {
+        while let Some(moved) = self.moved.pop() {
+            let step = format!("bring {} of the root back", moved.path.display());
+            let name = moved.path.file_name().expect("it was moved by this name");
+            let place = self.moved.len().to_string();
+            match renameat(&moved.parent, name, &self.store, format!("{place}.used")) {
+                // The process removed it, which it could not have if it were mounted.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error).during(step),
+            }
+            match renameat(&self.store, &place, &moved.parent, name) {
+                Ok(()) => futimens(&moved.parent, &moved.times).during(step)?,
+                // The directory it was in is gone; it goes with it.
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error).during(step),
+            }
+        }
+        let step = format!("remove {}", self.store_path.display());
+        std::fs::remove_dir_all(&self.store_path).during(step)
+    }
+}

@@ -1,0 +1,201 @@
+//! The probe: which isolations work here, and for those which do not, what would help.
+
+use std::fmt;
+use std::path::Path;
+
+use nix::libc;
+
+use crate::chroot::Chroot;
+use crate::failure::Failure;
+use crate::isolation::{Isolation, RunError};
+use crate::job::{Job, Report};
+use crate::launch;
+use crate::namespaces::{Namespaces, NamespacesPlan};
+use crate::sys::SingleThreaded;
+use crate::user_namespace;
+
+/// What a user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The best one that works.
+    #[default]
+    Auto,
+    /// `ns`, or nothing.
+    Ns,
+    /// `chroot`, or nothing.
+    Chroot,
+}
+
+/// What every isolation answered.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// `ns`: the way in which it works, or every way that was refused.
+    pub ns: Result<NamespacesPlan, Vec<Refusal>>,
+    /// `chroot`: whether it works.
+    pub chroot: Result<(), Refusal>,
+}
+
+/// Why an isolation does not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which way was tried: `ns`, `ns in a user namespace`, `chroot`.
+    pub way: &'static str,
+    /// The step, and what the kernel said to it.
+    pub failure: Failure,
+    /// The smallest change that would help.
+    pub remedy: &'static str,
+}
+
+/// No isolation that was asked for works; tells why and what would help, one line for each way.
+#[derive(Debug, Clone)]
+pub struct ChooseError {
+    /// Every way that was refused.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Rehearses every isolation in helpers, with `work_dir` as the place of the roots.
+#[must_use]
+pub fn probe(work_dir: &Path) -> Probe {
+    Probe { ns: probe_namespaces(work_dir), chroot: probe_chroot(work_dir) }
+}
+
+/// Chooses an isolation that works with roots below `work_dir`.
+///
+/// The chosen one may need this program to move into a user namespace, where it is root. So this is called before
+/// the first thread is started, and before anything is made that should have an owner.
+pub fn choose(choice: Choice, work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
+    let mut refusals = Vec::new();
+    if choice != Choice::Chroot {
+        match probe_namespaces(work_dir).and_then(|plan| enter(plan).map_err(|refusal| vec![refusal])) {
+            Ok(plan) => return Ok(Box::new(Namespaces::new(plan))),
+            Err(refused) => refusals.extend(refused),
+        }
+    }
+    if choice != Choice::Ns {
+        match probe_chroot(work_dir) {
+            Ok(()) => return Ok(Box::new(Chroot)),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    Err(ChooseError { refusals })
+}
+
+fn enter(plan: NamespacesPlan) -> Result<NamespacesPlan, Refusal> {
+    if plan.user_namespace {
+        let entered = SingleThreaded::check()
+            .map_err(|error| Failure::because(format!("enter a user namespace: {error}")))
+            .and_then(user_namespace::enter);
+        entered.map_err(|failure| refusal(USER_NAMESPACE, failure))?;
+    }
+    Ok(plan)
+}
+
+const PRIVILEGE: &str = "ns";
+const USER_NAMESPACE: &str = "ns in a user namespace";
+const CHROOT: &str = "chroot";
+
+fn probe_namespaces(work_dir: &Path) -> Result<NamespacesPlan, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    for (way, user_namespace) in [(PRIVILEGE, false), (USER_NAMESPACE, true)] {
+        let job = Job::RehearseNamespaces { work_dir: work_dir.into(), user_namespace };
+        match ask(&job) {
+            Ok(Report::NamespacesWork(plan)) => return Ok(plan),
+            Ok(_) => refusals.push(refusal(way, Failure::because("the helper gave a wrong answer"))),
+            Err(failure) => refusals.push(refusal(way, failure)),
+        }
+    }
+    Err(refusals)
+}
+
+fn probe_chroot(work_dir: &Path) -> Result<(), Refusal> {
+    let job = Job::RehearseChroot { work_dir: work_dir.into() };
+    ask(&job).map(drop).map_err(|failure| refusal(CHROOT, failure))
+}
+
+/// The answer to a rehearsal.
+fn ask(job: &Job) -> Result<Report, Failure> {
+    let because = |error: RunError| Failure::because(error.to_string());
+    match launch::ask(job).map_err(because)?.pop() {
+        Some(Report::Failed(failure)) => Err(failure),
+        Some(report) => Ok(report),
+        None => Err(Failure::because("the helper gave no answer")),
+    }
+}
+
+fn refusal(way: &'static str, failure: Failure) -> Refusal {
+    let remedy = remedy(way, &failure);
+    Refusal { way, failure, remedy }
+}
+
+/// What to change in the pod for the refused step. The steps are named in `helper::rehearsal`.
+fn remedy(way: &str, failure: &Failure) -> &'static str {
+    let step = failure.step.as_str();
+    let starts = |words: &[&str]| words.iter().any(|word| step.starts_with(word));
+    if starts(&["make a directory", "write to the work directory"]) {
+        "give the work directory to the user that runs this program"
+    } else if starts(&["unshare the user namespace"]) && failure.errno == libc::ENOSPC {
+        "raise the sysctl user.max_user_namespaces on the node"
+    } else if starts(&["unshare the user namespace"]) {
+        "set seccompProfile to Unconfined (Docker: --security-opt seccomp=unconfined), \
+         and allow unprivileged user namespaces on the node"
+    } else if starts(&["newuidmap", "newgidmap", "map ", "read /etc/sub", "write uid_map", "write gid_map"]) {
+        "run as user 0 with the capabilities SETUID, SETGID and SETFCAP, or install newuidmap and newgidmap with file \
+         capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
+    } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
+        "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
+    } else if starts(&["mknod", "open a device", "write to a device"]) {
+        "add the capability MKNOD, and mount the work directory's volume without nodev; \
+         a pod with hostUsers: false can make no devices"
+    } else if starts(&["chroot"]) {
+        "run as user 0 with the capability SYS_CHROOT"
+    } else if starts(&["chown", "setgroups", "setres"]) {
+        "run as user 0 with the capabilities CHOWN, SETUID and SETGID"
+    } else {
+        "add the capability SYS_ADMIN, or run privileged"
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (to allow it: {})", self.way, self.failure, self.remedy)
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ns {
+            Ok(plan) => writeln!(f, "ns: works, {plan}")?,
+            Err(refusals) => {
+                for refusal in refusals {
+                    writeln!(f, "{refusal}")?;
+                }
+            }
+        }
+        match &self.chroot {
+            Ok(()) => {
+                f.write_str("chroot: works, roots in place, without /proc, /sys and a host name of its own")
+            }
+            Err(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for NamespacesPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let privilege = if self.user_namespace { "in a user namespace" } else { "with the privilege it has" };
+        let proc = if self.fresh_proc { "a new /proc" } else { "the container's /proc and processes" };
+        match &self.overlay {
+            Ok(_) => write!(f, "{privilege}, overlay, {proc}"),
+            Err(failure) => write!(f, "{privilege}, roots in place ({failure}), {proc}"),
+        }
+    }
+}
+
+impl fmt::Display for ChooseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no isolation for RUN works here")?;
+        self.refusals.iter().try_for_each(|refusal| write!(f, "\n  {refusal}"))
+    }
+}
+
+impl std::error::Error for ChooseError {}

@@ -1,0 +1,117 @@
+//! What is to be run, and how it ended: a process as a `RUN` describes it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One process to be run inside a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The program and its arguments. A program without a slash is looked up in the `PATH` of [`Process::env`].
+    pub argv: Vec<OsString>,
+    /// The whole environment; nothing is added to it.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working directory, absolute inside the root.
+    #[serde(with = "raw_path")]
+    pub cwd: PathBuf,
+    /// Who runs it.
+    pub user: User,
+    /// The host name, where the isolation can give one (`ns`).
+    pub hostname: String,
+    /// What it may reach.
+    pub network: Network,
+    /// What else is visible in the root, in this order.
+    pub mounts: Vec<Mount>,
+}
+
+/// Numeric ids; names are looked up in the image by whoever makes the [`Process`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct User {
+    /// The user id.
+    pub uid: u32,
+    /// The primary group id.
+    pub gid: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// The network of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Network {
+    /// The network that the builder itself has.
+    #[default]
+    Host,
+    /// Only a loopback interface of its own.
+    None,
+}
+
+/// Something shown in the root at a path that already exists there and that the image does not keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mount {
+    /// A file or a directory of the builder's.
+    Bind {
+        /// Where it is, absolute, on the builder's side. Followed as it is: resolve what comes from a build inside
+        /// its own tree before.
+        #[serde(with = "raw_path")]
+        source: PathBuf,
+        /// Where it appears: absolute inside the root, existing, of the same kind.
+        #[serde(with = "raw_path")]
+        target: PathBuf,
+        /// Whether writes are refused.
+        read_only: bool,
+    },
+    /// An empty directory that is forgotten afterwards.
+    Tmpfs {
+        /// An existing directory: absolute inside the root.
+        #[serde(with = "raw_path")]
+        target: PathBuf,
+        /// The most it may hold, in bytes.
+        size: Option<u64>,
+    },
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// It was ended by this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The status a shell reports: the exit code, or 128 and the signal's number.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Which of the two outputs some bytes were written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// File descriptor 1.
+    Stdout,
+    /// File descriptor 2.
+    Stderr,
+}
+
+/// Paths are bytes; serde's own form of a [`PathBuf`] is refused when those are not UTF-8.
+mod raw_path {
+    use super::{Deserialize, OsString, PathBuf, Serialize};
+    use std::path::Path;
+
+    pub(super) fn serialize<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
+}

@@ -1,0 +1,358 @@
+//! The isolations as a build meets them: a process in a small root, and what it can see and do.
+//!
+//! Every case runs under every isolation that works here, and under `ns` in a user namespace. One that does not work
+//! is reported as an ignored test with the reason as its name.
+
+mod fixture;
+
+use std::ffi::OsString;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::time::{Duration, Instant};
+
+use fixture::{Fixture, Way};
+use libtest_mimic::{Arguments, Failed, Trial};
+use sandbox::{Cancel, ExecErrorKind, Exit, Mount, Network, RootShape, RunError, Stream, User};
+
+/// A script for `/bin/sh -c` and everything it prints, whatever the isolation.
+const SCRIPTS: &[(&str, &str, &str)] = &[
+    ("environment is exactly as given", "env | sort", "A=1\nEMPTY=\nPATH=/bin\nPWD=/tmp\nSHLVL=1\n"),
+    ("runs as root", "id -u; id -g; id -G", "0\n0\n0\n"),
+    ("umask", "umask", "0022\n"),
+    ("standard input is empty", "cat; readlink -f /dev/null", "/dev/null\n"),
+    (
+        "devices work",
+        "echo lost > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c",
+        "3\n3\n",
+    ),
+    ("/dev/full is full", "echo x 2>/dev/null > /dev/full || echo refused", "refused\n"),
+    ("/dev/shm is for everybody", "stat -c %a /dev/shm; echo x > /dev/shm/x; cat /dev/shm/x", "1777\nx\n"),
+    ("device links", "readlink /dev/fd; readlink /dev/stderr", "/proc/self/fd\n/proc/self/fd/2\n"),
+    ("cannot leave by ..", "cd ../../../..; pwd; ls -d /marker", "/\n/marker\n"),
+    ("owners are real", "touch f; chown 12345:23456 f; stat -c %u:%g f; rm f", "12345:23456\n"),
+    (
+        "other users are real",
+        "chmod 700 /marker; su alice -c 'id -u; cat /marker 2>/dev/null || echo refused'",
+        "1000\nrefused\n",
+    ),
+    ("a pipe's far end closing ends the writer", "yes | head -n 1", "y\n"),
+];
+
+fn main() -> std::process::ExitCode {
+    sandbox::init_if_asked();
+    fixture::with_secret();
+    let ways = fixture::ways();
+    sandbox::protect_self().expect("every process may protect itself");
+    let mut trials = Vec::new();
+    for way in ways {
+        let name = way.name;
+        let isolation = match way.isolation {
+            Ok(isolation) => isolation,
+            Err(reason) => {
+                trials.push(
+                    Trial::test(format!("{name}: skipped, {reason}"), || Ok(())).with_ignored_flag(true),
+                );
+                continue;
+            }
+        };
+        let way = std::sync::Arc::new(Way { name, isolation: Ok(isolation) });
+        for &(title, script, expected) in SCRIPTS {
+            let way = way.clone();
+            trials
+                .push(Trial::test(format!("{name}: {title}"), move || check_script(&way, script, expected)));
+        }
+        for &(title, case) in CASES {
+            let way = way.clone();
+            trials.push(Trial::test(format!("{name}: {title}"), move || case(&Fixture::new(&way)?)));
+        }
+    }
+    trials.push(fixture::again_in_user_namespace());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn check_script(way: &Way, script: &str, expected: &str) -> Result<(), Failed> {
+    let fixture = Fixture::new(way)?;
+    let outcome = fixture.sh(script)?;
+    same("output", &outcome.output, expected)?;
+    same("exit", &outcome.exit, &Exit::Code(0))
+}
+
+type Case = fn(&Fixture) -> Result<(), Failed>;
+
+const CASES: &[(&str, Case)] = &[
+    ("exit codes and signals", exits),
+    ("both outputs arrive", outputs),
+    ("user, groups and directory", user),
+    ("programs that cannot be executed", exec_errors),
+    ("capabilities", capabilities),
+    ("mounts", mounts),
+    ("changes are found", changes),
+    ("no trace of the set-up", no_trace),
+    ("leftovers are gone", leftovers),
+    ("large outputs are whole", large_output),
+    ("cancel", cancel),
+    ("a cancel is a signal first", cancel_trap),
+    ("no descriptor leaks", descriptors),
+    ("sync costs nothing", sync),
+    ("own namespaces", own_namespaces),
+    ("no network", no_network),
+    ("the builder is out of reach", builder),
+    ("many layers", many_layers),
+];
+
+fn exits(fixture: &Fixture) -> Result<(), Failed> {
+    for (script, expected) in [
+        ("exit 0", Exit::Code(0)),
+        ("exit 37", Exit::Code(37)),
+        ("exit 127", Exit::Code(127)),
+        ("kill -9 $$", Exit::Signal(9)),
+        ("kill -15 $$", Exit::Signal(15)),
+    ] {
+        same(script, &fixture.sh(script)?.exit, &expected)?;
+    }
+    Ok(())
+}
+
+fn outputs(fixture: &Fixture) -> Result<(), Failed> {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let process = fixture.process("echo out; echo err >&2; echo more");
+    fixture.run_with(&process, &Cancel::new(), &mut |stream, bytes| match stream {
+        Stream::Stdout => stdout.extend_from_slice(bytes),
+        Stream::Stderr => stderr.extend_from_slice(bytes),
+    })?;
+    same("both", &(stdout, stderr), &(b"out\nmore\n".to_vec(), b"err\n".to_vec()))
+}
+
+fn user(fixture: &Fixture) -> Result<(), Failed> {
+    let mut process =
+        fixture.process("id -u; id -g; id -G; pwd; (echo x > /marker) 2>/dev/null || echo refused");
+    process.user = User { uid: 1000, gid: 1001, groups: vec![1001, 20, 30] };
+    process.cwd = "/home/alice".into();
+    same("user", &fixture.run(&process)?.output, "1000\n1001\n1001 20 30\n/home/alice\nrefused\n")
+}
+
+fn exec_errors(fixture: &Fixture) -> Result<(), Failed> {
+    let not_in_path = || ExecErrorKind::NotInPath("/bin".into());
+    let interpreter = |path: &str| ExecErrorKind::NoInterpreter(path.into());
+    let no_cwd = || ExecErrorKind::WorkingDirectory { dir: "/no/such".into(), errno: 2 };
+    for (argv, cwd, kind, code) in [
+        (&["/bin/nosuch"][..], "/", ExecErrorKind::NotFound, 127),
+        (&["nosuch", "x"], "/", not_in_path(), 127),
+        (&["/etc/passwd"], "/", ExecErrorKind::NotExecutable, 126),
+        (&["/etc"], "/", ExecErrorKind::Directory, 126),
+        (&["/opt/script"], "/", interpreter("/no/interpreter"), 126),
+        (&["opt/script"], "/", interpreter("/no/interpreter"), 126),
+        (&["/opt/text"], "/", ExecErrorKind::Format, 126),
+        (&["/bin/true"], "/no/such", no_cwd(), 126),
+        (&[], "/", ExecErrorKind::NotFound, 127),
+    ] {
+        let mut process = fixture.process("");
+        process.argv = argv.iter().map(OsString::from).collect();
+        process.cwd = cwd.into();
+        match fixture.run(&process) {
+            Err(RunError::Exec(error)) => {
+                same(&format!("{argv:?}"), &error.kind, &kind)?;
+                same(&format!("code of {argv:?}"), &error.code(), &code)?;
+            }
+            other => return Err(format!("{argv:?} in {cwd}: {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Docker's set as `/proc` prints it, wherever there is a `/proc`.
+fn capabilities(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.name() == "chroot" {
+        return Ok(());
+    }
+    let status = "grep -E '^(Cap|NoNewPrivs)' /proc/self/status | tr -d '\\t'";
+    let root = "CapInh:0000000000000000\nCapPrm:00000000a80425fb\nCapEff:00000000a80425fb\n\
+                CapBnd:00000000a80425fb\nCapAmb:0000000000000000\nNoNewPrivs:0\n";
+    same("root", &fixture.sh(status)?.output, root)?;
+    let mut process = fixture.process(status);
+    process.user = User { uid: 1000, gid: 1000, groups: vec![] };
+    let user = root.replacen("a80425fb", "00000000", 2);
+    same("user", &fixture.run(&process)?.output, &user)
+}
+
+fn mounts(fixture: &Fixture) -> Result<(), Failed> {
+    let hosts = fixture.outside("hosts", "127.0.0.1 here\n")?;
+    let script = "cat /etc/hosts; echo more >> /etc/hosts; cat /cache/kept; echo new > /cache/new; \
+                  echo tmp > /scratch/x; ls -A /scratch";
+    let mut process = fixture.process(script);
+    process.mounts = vec![
+        Mount::Bind { source: hosts.clone(), target: "/etc/hosts".into(), read_only: false },
+        Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20) },
+    ];
+    let cache = fixture.outside_directory("cache", "kept")?;
+    process.mounts.push(Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: false });
+    if fixture.name() == "chroot" {
+        let Err(RunError::Unsupported { .. }) = fixture.run(&process) else {
+            return Err("a directory mount was accepted".into());
+        };
+        process.mounts.pop();
+        process.argv[2] = "cat /etc/hosts; echo tmp > /scratch/x; ls -A /scratch".into();
+        same("file mount", &fixture.run(&process)?.output, "127.0.0.1 here\nx\n")?;
+    } else {
+        same("mounts", &fixture.run(&process)?.output, "127.0.0.1 here\nkept\nx\n")?;
+        same("cache", &std::fs::read_to_string(cache.join("new"))?, "new\n")?;
+        same("file", &std::fs::read_to_string(hosts)?, "127.0.0.1 here\nmore\n")?;
+        let mut process = fixture.process("cat /cache/kept; echo x 2>&1 > /cache/x || rm /cache/kept");
+        process.mounts =
+            vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: true }];
+        let outcome = fixture.run(&process)?;
+        same("read-only", &outcome.exit, &Exit::Code(1))?;
+        same("the file is still there", &cache.join("kept").exists(), &true)?;
+    }
+    // The image has its own file back, and nothing of the mounts.
+    same("image's hosts", &fixture.sh("cat /etc/hosts; ls -A /scratch")?.output, "image\n")
+}
+
+fn changes(fixture: &Fixture) -> Result<(), Failed> {
+    let script =
+        "echo a > /new; rm /marker; rm -r /opt; mkdir /opt; touch /opt/x; ln -s a /link; mkfifo /fifo";
+    same("exit", &fixture.sh(script)?.exit, &Exit::Code(0))?;
+    let changed = fixture.changed();
+    let kind = |path: &str| changed.join(path).symlink_metadata().map(|found| found.file_type());
+    same("new", &std::fs::read_to_string(changed.join("new"))?, "a\n")?;
+    same("link", &kind("link")?.is_symlink(), &true)?;
+    same("fifo", &kind("fifo")?.is_fifo(), &true)?;
+    if fixture.shape() == RootShape::Stacked {
+        same(
+            "whiteout",
+            &(kind("marker")?.is_char_device(), changed.join("marker").symlink_metadata()?.rdev()),
+            &(true, 0),
+        )?;
+        let top: Vec<_> = fixture::names(&changed)?;
+        same("upper", &top, &["fifo", "link", "marker", "new", "opt"].map(String::from).to_vec())
+    } else {
+        same("removed", &changed.join("marker").exists(), &false)
+    }
+}
+
+/// What was put into the root for the run is not in it afterwards, whatever the process did to it.
+fn no_trace(fixture: &Fixture) -> Result<(), Failed> {
+    let before = fixture.tree()?;
+    let script =
+        "echo x > /dev/file; mkdir -p /dev/shm/a/b; rm -f /dev/null; echo x > /dev/null; echo x > /proc/x; :";
+    fixture.sh(script)?;
+    same("tree", &fixture.tree()?, &before)?;
+    same("beside the root", &fixture.beside()?, &Vec::<String>::new())
+}
+
+/// A daemon that left its session and its parent, and one that ignores every polite signal.
+fn leftovers(fixture: &Fixture) -> Result<(), Failed> {
+    let token = format!("{}", 100_000 + std::process::id());
+    let script = format!(
+        "(setsid sh -c 'trap \"\" TERM HUP; (sleep {token} &) ; sleep {token}' >/dev/null 2>&1 &); sleep {token} & echo done"
+    );
+    let begun = Instant::now();
+    same("output", &fixture.sh(&script)?.output, "done\n")?;
+    same("in time", &(begun.elapsed() < Duration::from_secs(10)), &true)?;
+    let alive = fixture::processes_with(&token);
+    same("alive", &alive, &Vec::<String>::new())
+}
+
+fn large_output(fixture: &Fixture) -> Result<(), Failed> {
+    let outcome = fixture.sh("head -c 5000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo end")?;
+    same("length", &outcome.output.len(), &8_000_004)
+}
+
+fn cancel(fixture: &Fixture) -> Result<(), Failed> {
+    // Deaf to the signal, so that it must be killed.
+    for script in ["echo up; sleep 1000", "trap '' TERM; echo up; while :; do sleep 1000; done"] {
+        let begun = Instant::now();
+        let outcome = fixture.cancelled_when_up(script)?;
+        same("ended", &matches!(outcome.exit, Exit::Signal(9 | 15)), &true)?;
+        same("in time", &(begun.elapsed() < Duration::from_secs(9)), &true)?;
+    }
+    let cancel = Cancel::new();
+    cancel.cancel(2);
+    let outcome = fixture.run_with(&fixture.process("echo never"), &cancel, &mut |_, _| {})?;
+    same("cancelled before it began", &outcome, &Exit::Signal(2))
+}
+
+fn cancel_trap(fixture: &Fixture) -> Result<(), Failed> {
+    let outcome = fixture.cancelled_when_up("trap 'echo asked; exit 7' TERM; echo up; sleep 1000 & wait")?;
+    same("exit", &outcome.exit, &Exit::Code(7))?;
+    same("output", &outcome.output, "up\nasked\n")
+}
+
+/// Only the three standard descriptors, though this program has one more open without close-on-exec.
+fn descriptors(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.name() == "chroot" {
+        // No /proc to list them in: try the first few.
+        let script =
+            "for fd in 3 4 5 6 7 8 9; do (eval \": >&$fd\") 2>/dev/null && echo $fd; done; echo none";
+        return same("descriptors", &fixture.sh(script)?.output, "none\n");
+    }
+    same("descriptors", &fixture.sh("ls /proc/$$/fd; :")?.output, "0\n1\n2\n")
+}
+
+fn sync(fixture: &Fixture) -> Result<(), Failed> {
+    let script = "i=0; while [ $i -lt 40 ]; do dd if=/dev/zero of=/tmp/f bs=100k count=1 conv=fsync 2>/dev/null; \
+                  i=$((i+1)); done; sync; rm /tmp/f; echo ok";
+    same("output", &fixture.sh(script)?.output, "ok\n")?;
+    if fixture.name() != "chroot" {
+        let filtered = fixture.sh("grep -c '^Seccomp:.2' /proc/self/status")?;
+        same("a filter is in force", &filtered.output, "1\n")?;
+    }
+    Ok(())
+}
+
+fn own_namespaces(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.name() == "chroot" {
+        return Ok(());
+    }
+    let script = "hostname; ls /proc | grep -c '^[0-9]*$'; ls -A /proc/scsi /proc/acpi 2>/dev/null | grep -v : ; \
+                  cat /proc/keys; echo 1 2>/dev/null > /proc/sys/kernel/panic || echo refused; \
+                  mkdir /sys/x 2>/dev/null || echo refused; mount -t tmpfs x /tmp 2>/dev/null || echo refused";
+    // The first process, the shell and the three of this pipeline.
+    same("view", &fixture.sh(script)?.output.replace("5\n", "4\n"), "builder\n4\nrefused\nrefused\nrefused\n")
+}
+
+fn no_network(fixture: &Fixture) -> Result<(), Failed> {
+    let mut process = fixture.process("ls /sys/class/net 2>/dev/null || ip -o link | cut -d: -f2; ping -c 1 -W 1 127.0.0.1 >/dev/null && echo up");
+    process.network = Network::None;
+    if fixture.name() == "chroot" {
+        let refused = matches!(fixture.run(&process), Err(RunError::Unsupported { .. }));
+        return same("refused", &refused, &true);
+    }
+    same("interfaces", &fixture.run(&process)?.output, "lo\nup\n")
+}
+
+/// Neither the environment of this program nor its root can be read, nor is it in sight where there is a pid
+/// namespace.
+fn builder(fixture: &Fixture) -> Result<(), Failed> {
+    let me = std::process::id();
+    let script = format!(
+        "cat /proc/{me}/environ /proc/{me}/root/etc/passwd /proc/1/environ /proc/1/root/etc/passwd 2>/dev/null; \
+         ls -l /proc/1/fd 2>/dev/null; env -i /bin/true; echo end"
+    );
+    let output = fixture.sh(&script)?.output;
+    // Process 1 may show what the root has anyway.
+    let secret = output.contains(fixture::SECRET);
+    same("secret", &secret, &false)?;
+    same("end", &output.ends_with("end\n"), &true)
+}
+
+/// More layers than fit into one page of mount options, with a name that needs escaping.
+fn many_layers(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.shape() == RootShape::InPlace {
+        return Ok(());
+    }
+    for (count, length) in [(3, 5), (120, 60)] {
+        let fixture = fixture.with_layers(count, length)?;
+        let outcome = fixture.sh("cat /layer-0 /layer-1 /top; ls / | grep -c ^layer-")?;
+        same("layers", &outcome.output, &format!("0\n1\n{}\n{count}\n", count - 1))?;
+    }
+    Ok(())
+}
+
+/// `Ok` if both are the same, else both of them in the message.
+fn same<T: PartialEq<U> + std::fmt::Debug + ?Sized, U: std::fmt::Debug + ?Sized>(
+    what: &str,
+    actual: &T,
+    expected: &U,
+) -> Result<(), Failed> {
+    if actual == expected { Ok(()) } else { Err(format!("{what}: {actual:?}, expected {expected:?}").into()) }
+}
