@@ -1,2 +1,65 @@
-//! The text a user writes, as values: instructions with spans, word expansion, stage graph, ignore patterns. No I/O.
+//! The text a user writes, as values: Dockerfiles, their words, their stages, and `.dockerignore`. No I/O.
+//!
+//! [`parse`] turns a text into a [`Dockerfile`]: stages of typed [`Instruction`]s, each knowing where in
+//! the text it stands. What may hold variables stays a [`Word`] until [`expand`] gives it a value;
+//! [`GlobalScope`] knows the values `FROM` can see, and [`Graph`] which stages a target needs. The rules
+//! are those of the [Dockerfile reference] and, where that is silent, what BuildKit's frontend does.
+//!
+//! [Dockerfile reference]: https://docs.docker.com/reference/dockerfile/
 #![forbid(unsafe_code)]
+
+mod chmod;
+mod chown;
+mod copy;
+mod directive;
+mod duration;
+mod error;
+mod expand;
+mod flag;
+mod glob;
+pub mod graph;
+mod healthcheck;
+mod heredoc;
+mod ignore;
+pub mod instruction;
+mod json;
+mod key_value;
+mod lines;
+pub mod lint;
+mod logical;
+pub mod mount;
+mod onbuild;
+mod parse;
+mod port;
+mod run;
+mod scope;
+mod signal;
+mod span;
+mod stage;
+mod substitution;
+mod suggest;
+mod wildcard;
+mod word;
+
+pub use chmod::{ModeChange, ModeError};
+pub use chown::{Account, Owner, OwnerError};
+pub use directive::{Check, Directives, Escape, Rules, Syntax, detect_syntax};
+pub use duration::{DurationError, parse_duration};
+pub use error::ParseError;
+pub use expand::{Env, ExpandError, Expansion, Problem, Words, expand, expand_words};
+pub use glob::{Pattern, PatternError, has_wildcards};
+pub use graph::{Graph, GraphError, Origin};
+pub use heredoc::Heredoc;
+pub use ignore::{Ignore, IgnoreError};
+pub use instruction::{Instruction, InstructionKind, Keyword, ShellOrExec};
+pub use lint::Warning;
+pub use mount::{Mount, MountFlag};
+pub use onbuild::parse_trigger;
+pub use parse::parse;
+pub use port::{Port, PortError, Protocol, parse_ports};
+pub use scope::{GlobalScope, PlatformArgs, ScopeError};
+pub use signal::{Signal, SignalError};
+pub use span::{Span, Spanned};
+pub use stage::{Dockerfile, Stage};
+pub use suggest::did_you_mean;
+pub use word::{Literal, Word};

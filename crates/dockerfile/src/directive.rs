@@ -1,0 +1,199 @@
+//! Parser directives: the comments before everything else that change how the rest is read.
+
+use crate::lines::{Line, Lines};
+use crate::{ParseError, Span, Spanned};
+
+/// The character that continues lines and takes the meaning from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escape {
+    /// `\`
+    #[default]
+    Backslash,
+    /// `` ` ``, for Windows paths.
+    Backtick,
+}
+
+/// What the directives of a Dockerfile say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directives {
+    /// `# syntax=`: the frontend the author had in mind.
+    pub syntax: Option<Spanned<Syntax>>,
+    /// `# escape=`
+    pub escape: Escape,
+    /// `# check=`: which lints to run.
+    pub check: Option<Spanned<Check>>,
+}
+
+/// The frontend named by `# syntax=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Syntax {
+    /// The image reference of the frontend.
+    pub image: String,
+    /// What follows the reference: arguments to the frontend.
+    pub arguments: String,
+}
+
+/// The value of `# check=` or of the build argument `BUILDKIT_DOCKERFILE_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Check {
+    /// Rules not to run.
+    pub skip: Rules,
+    /// Rules to run though they are experimental.
+    pub experimental: Rules,
+    /// A warning fails the build.
+    pub error: bool,
+}
+
+/// A choice of lint rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// Every one.
+    All,
+    /// Those named.
+    Named(Vec<String>),
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules::Named(Vec::new())
+    }
+}
+
+impl Rules {
+    /// True if the rule is among them; case does not count.
+    #[must_use]
+    pub fn contains(&self, rule: &str) -> bool {
+        match self {
+            Rules::All => true,
+            Rules::Named(names) => names.iter().any(|name| name.eq_ignore_ascii_case(rule)),
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        if text.trim().eq_ignore_ascii_case("all") {
+            return Rules::All;
+        }
+        Rules::Named(
+            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        )
+    }
+}
+
+impl Escape {
+    /// The character.
+    #[must_use]
+    pub fn as_char(self) -> char {
+        match self {
+            Escape::Backslash => '\\',
+            Escape::Backtick => '`',
+        }
+    }
+}
+
+impl Syntax {
+    fn parse(value: &str) -> Self {
+        let (image, arguments) = value.split_once(' ').unwrap_or((value, ""));
+        Syntax { image: image.to_owned(), arguments: arguments.trim().to_owned() }
+    }
+}
+
+impl Check {
+    /// Reads `skip=A,B;error=true;experimental=all`.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        let mut check = Check::default();
+        for part in value.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            match part.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+                Some(("skip", rules)) => check.skip = Rules::parse(rules),
+                Some(("experimental", rules)) => check.experimental = Rules::parse(rules),
+                Some(("error", "true")) => check.error = true,
+                Some(("error", "false")) => check.error = false,
+                Some(("error", other)) => {
+                    return Err(format!("invalid check option {:?}", format!("error={other}")));
+                }
+                Some((key, _)) => return Err(format!("invalid check option {key:?}")),
+                None => return Err(format!("invalid check option {part:?}")),
+            }
+        }
+        Ok(check)
+    }
+}
+
+impl Directives {
+    /// Reads the directives at the start of a text; the first line that is none ends them.
+    pub(crate) fn parse(source: &str) -> Result<Self, ParseError> {
+        let mut directives = Directives::default();
+        let mut lines = Lines::new(source);
+        let mut escape = None;
+        while let Some(line) = lines.next()? {
+            let Some((key, value)) = split(line.text, "#") else { break };
+            let key = key.to_ascii_lowercase();
+            let seen = match key.as_str() {
+                "syntax" => directives.syntax.is_some(),
+                "escape" => escape.is_some(),
+                "check" => directives.check.is_some(),
+                _ => break,
+            };
+            if seen {
+                let message = format!("only one {key} parser directive can be used");
+                return Err(ParseError::new(line.span(), message));
+            }
+            let span = value_span(line, value);
+            match key.as_str() {
+                "syntax" => directives.syntax = Some(Spanned { value: Syntax::parse(value), span }),
+                "escape" => {
+                    escape = Some(match value {
+                        "\\" => Escape::Backslash,
+                        "`" => Escape::Backtick,
+                        _ => {
+                            let message = format!("invalid escape token '{value}' does not match ` or \\");
+                            return Err(ParseError::new(span, message));
+                        }
+                    });
+                }
+                _ => {
+                    let value = Check::parse(value).map_err(|message| ParseError::new(span, message))?;
+                    directives.check = Some(Spanned { value, span });
+                }
+            }
+        }
+        directives.escape = escape.unwrap_or_default();
+        Ok(directives)
+    }
+}
+
+/// The frontend a file asks for, also where the file is not written for a Dockerfile's parser: below a
+/// `#!` line, as a `//` comment, or as the member `syntax` of a JSON object.
+#[must_use]
+pub fn detect_syntax(source: &str) -> Option<Syntax> {
+    let text = source.trim_start_matches('\u{feff}');
+    let text = if text.starts_with("#!") { text.split_once('\n').map_or("", |(_, rest)| rest) } else { text };
+    if let Ok(Directives { syntax: Some(syntax), .. }) = Directives::parse(text) {
+        return Some(syntax.value);
+    }
+    for line in text.lines() {
+        let Some((key, value)) = split(line, "//") else { break };
+        if key.eq_ignore_ascii_case("syntax") {
+            return Some(Syntax::parse(value));
+        }
+    }
+    #[derive(serde::Deserialize)]
+    struct Object {
+        syntax: String,
+    }
+    let object = serde_json::from_str::<Object>(text).ok()?;
+    Some(Syntax::parse(&object.syntax))
+}
+
+/// `# key = value`
+fn split<'a>(line: &'a str, comment: &str) -> Option<(&'a str, &'a str)> {
+    let (key, value) = line.trim().strip_prefix(comment)?.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let is_key = key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_key && !value.is_empty()).then_some((key, value))
+}
+
+fn value_span(line: Line, value: &str) -> Span {
+    let end = line.start + line.text.trim_end().len();
+    Span { start: end - value.len(), end, ..line.span() }
+}
