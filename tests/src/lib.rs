@@ -10,6 +10,7 @@ pub mod case;
 pub mod host;
 pub mod http;
 pub mod image;
+pub mod pod;
 pub mod process;
 pub mod program;
 pub mod registry;
