@@ -24,6 +24,9 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "zstd",
 ];
 
+/// What the comparison uses.
+pub(crate) const FOR_BENCH: &[&str] = &["buildah", "docker-registry", "mmdebstrap"];
+
 /// Installs what is missing, if this is a Debian machine and we may; says so if not.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if host::find("dpkg-query").is_none() {
