@@ -1,6 +1,7 @@
 //! The tree: a filesystem as a value, which is what layers add up to.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use crate::{Change, Kind, LayerIndex, Node, PathError, TreePath};
 /// Which node is at each path once some layers have been applied, and which layer it came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
+    /// Always a directory.
     root: Arc<Inode>,
+    /// The others. Above each of them there are directories.
     inodes: BTreeMap<TreePath, Arc<Inode>>,
 }
 
@@ -97,8 +100,7 @@ impl Tree {
         &'a self,
         directory: &'a TreePath,
     ) -> impl Iterator<Item = (&'a TreePath, &'a Arc<Inode>)> {
-        let start = if directory.is_root() { Bound::Unbounded } else { Bound::Excluded(directory) };
-        self.inodes.range((start, Bound::Unbounded)).take_while(move |(path, _)| path.is_within(directory))
+        self.after(directory).take_while(move |(path, _)| path.is_within(directory))
     }
 
     /// What a directory holds, in order.
@@ -106,8 +108,14 @@ impl Tree {
         &'a self,
         directory: &'a TreePath,
     ) -> impl Iterator<Item = (&'a TreePath, &'a Arc<Inode>)> {
-        let depth = directory.parts().count() + 1;
-        self.below(directory).filter(move |(path, _)| path.parts().count() == depth)
+        let mut rest = self.after(directory);
+        std::iter::from_fn(move || {
+            let (path, inode) = rest.next().filter(|(path, _)| path.is_within(directory))?;
+            if inode.node.is_directory() {
+                rest = self.inodes.range((Bound::Included(path.after_everything_below()), Bound::Unbounded));
+            }
+            Some((path, inode))
+        })
     }
 
     /// Every path but the root, in order.
@@ -127,13 +135,30 @@ impl Tree {
         self.inodes.is_empty()
     }
 
+    /// Everything that comes after a path.
+    fn after(&self, path: &TreePath) -> Range<'_, TreePath, Arc<Inode>> {
+        let start = if path.is_root() { Bound::Unbounded } else { Bound::Excluded(path) };
+        self.inodes.range((start, Bound::Unbounded))
+    }
+
     /// Follows symbolic links inside the tree, where `..` and absolute links stop at the root. With
     /// `follow_last` a link at the end is followed too, even to where nothing is.
     pub fn resolve(&self, path: &TreePath, follow_last: bool) -> Result<Resolved, ResolveError> {
+        // What is in the tree has nothing but directories above it.
+        if let Some(inode) = self.get(path)
+            && !(follow_last && matches!(inode.node.kind, Kind::Symlink { .. }))
+        {
+            return Ok(Resolved { path: path.clone(), inode: Some(inode.clone()) });
+        }
         let mut pending: Vec<Box<[u8]>> = path.parts().rev().map(Into::into).collect();
         let mut at = TreePath::root();
         let mut links = 0;
         while let Some(part) = pending.pop() {
+            if let Some(inode) = self.get(&at)
+                && !inode.node.is_directory()
+            {
+                return Err(ResolveError::NotADirectory(at));
+            }
             match &*part {
                 b"" | b"." => continue,
                 b".." => {
@@ -141,11 +166,6 @@ impl Tree {
                     continue;
                 }
                 _ => {}
-            }
-            if let Some(inode) = self.get(&at)
-                && !inode.node.is_directory()
-            {
-                return Err(ResolveError::NotADirectory(at));
             }
             let next = TreePath::new(at.child(&part).as_bytes())?;
             match self.get(&next).map(|inode| &inode.node.kind) {
@@ -172,17 +192,22 @@ impl Tree {
             }
             return;
         }
-        for ancestor in path.ancestors().into_iter().skip(1) {
-            // Layers may leave directories out; runtimes make them as 0755 root.
-            if !self.inodes.get(&ancestor).is_some_and(|above| above.node.is_directory()) {
-                let made = Arc::new(Inode { node: Node::directory(0o755, 0), layer: inode.layer });
-                self.inodes.insert(ancestor, made);
-            }
-        }
-        if !inode.node.is_directory() {
+        self.make_directory(path.parent().unwrap_or_default(), inode.layer);
+        let is_directory = inode.node.is_directory();
+        let replaced = self.inodes.insert(path.clone(), inode);
+        if !is_directory && replaced.is_some_and(|replaced| replaced.node.is_directory()) {
             self.remove_below(path);
         }
-        self.inodes.insert(path.clone(), inode);
+    }
+
+    /// Makes sure that there is a directory. Layers may leave directories out; runtimes make them as 0755
+    /// of root.
+    fn make_directory(&mut self, path: TreePath, layer: u32) {
+        if self.get(&path).is_some_and(|inode| inode.node.is_directory()) {
+            return;
+        }
+        self.make_directory(path.parent().unwrap_or_default(), layer);
+        self.inodes.insert(path, Arc::new(Inode { node: Node::directory(0o755, 0), layer }));
     }
 
     fn remove_below(&mut self, path: &TreePath) {
@@ -209,6 +234,183 @@ impl Tree {
         }
         if itself && !kept_below && self.inodes.get(path).is_some_and(|inode| inode.layer != layer) {
             self.inodes.remove(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::{DiffId, Digest};
+
+    use super::*;
+    use crate::{ContentHash, Metadata};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    /// A layer in shorthand: `d/` directory, `f` file, `l -> t` symbolic link, `h = t` hard link, `-p` whiteout,
+    /// `!p` opaque whiteout.
+    fn layer(lines: &[&str]) -> LayerIndex {
+        let put = |text: &str, kind| Change::Put {
+            path: path(text),
+            node: Node { metadata: Metadata::default(), kind },
+        };
+        let change = |line: &&str| {
+            if let Some(gone) = line.strip_prefix('-') {
+                Change::Remove { path: path(gone) }
+            } else if let Some(cleared) = line.strip_prefix('!') {
+                Change::Clear { path: path(cleared) }
+            } else if let Some((link, target)) = line.split_once(" -> ") {
+                put(link, Kind::Symlink { target: target.as_bytes().into() })
+            } else if let Some((link, target)) = line.split_once(" = ") {
+                Change::Link { path: path(link), target: path(target) }
+            } else if line.ends_with('/') {
+                put(line, Kind::Directory)
+            } else {
+                put(line, Kind::File { size: 0, content: ContentHash::of(b"") })
+            }
+        };
+        LayerIndex { diff_id: DiffId(Digest::of(b"")), size: 0, changes: lines.iter().map(change).collect() }
+    }
+
+    fn tree(layers: &[&[&str]]) -> Tree {
+        let mut tree = Tree::new();
+        for (number, lines) in layers.iter().enumerate() {
+            tree.apply(number as u32, &layer(lines));
+        }
+        tree
+    }
+
+    /// Every path with the number of its layer.
+    fn shown(tree: &Tree) -> String {
+        let lines: Vec<String> = tree
+            .iter()
+            .map(|(path, inode)| {
+                let slash = if inode.node.is_directory() { "/" } else { "" };
+                format!("{}{slash}:{}", path.to_string().trim_start_matches('/'), inode.layer)
+            })
+            .collect();
+        lines.join(" ")
+    }
+
+    #[test]
+    fn layers_add_up() {
+        for (layers, expected) in [
+            (&[&["d/", "d/a"][..], &["d/b"]][..], "d/:0 d/a:0 d/b:1"),
+            (&[&["d/", "d/a"], &["d/"]], "d/:1 d/a:0"),
+            (&[&["d/a/b"]], "d/:0 d/a/:0 d/a/b:0"),
+            // What is not a directory replaces all there was, and the other way round.
+            (&[&["d/", "d/a", "d-b"], &["d"]], "d:1 d-b:0"),
+            (&[&["d"], &["d/", "d/a"]], "d/:1 d/a:1"),
+            (&[&["d"], &["d/a"]], "d/:1 d/a:1"),
+            (&[&["d/", "d/a"], &["d -> e"]], "d:1"),
+            (&[&["d -> e"], &["d/a"]], "d/:1 d/a:1"),
+            // Whiteouts.
+            (&[&["a", "b"], &["-a"]], "b:0"),
+            (&[&["d/", "d/a/b", "d-e"], &["-d"]], "d-e:0"),
+            (&[&["d/", "d/a"], &["-d", "d/", "d/b"]], "d/:1 d/b:1"),
+            (&[&["d/", "d/a"], &["d/", "d/b", "-d"]], "d/:1 d/b:1"),
+            (&[&["a"], &["a", "-a"]], "a:1"),
+            (&[&["a"], &["-nothing", "!nothing"]], "a:0"),
+            // Opaque whiteouts, before and after what this layer has there.
+            (&[&["d/", "d/a", "d/e/f"], &["!d"]], "d/:0"),
+            (&[&["d/", "d/a", "d/e/f"], &["!d", "d/", "d/e/g"]], "d/:1 d/e/:1 d/e/g:1"),
+            (&[&["d/", "d/a", "d/e/f"], &["d/e/g", "!d"]], "d/:0 d/e/:0 d/e/g:1"),
+            (&[&["a", "d/b"], &["!", "c"]], "c:1"),
+            // Links.
+            (&[&["a", "b = a"], &["a"]], "a:1 b:0"),
+            (&[&["a", "d/b = a"], &["-a"]], "d/:0 d/b:0"),
+            (&[&["b = nothing"]], ""),
+        ] {
+            assert_eq!(shown(&tree(layers)), expected, "{layers:?}");
+        }
+    }
+
+    #[test]
+    fn hard_links_share_an_inode() {
+        let tree = tree(&[&["a", "b = a", "c = b", "d"]]);
+        let inode = |text| tree.get(&path(text)).unwrap();
+        assert!(Arc::ptr_eq(inode("a"), inode("c")));
+        assert!(!Arc::ptr_eq(inode("a"), inode("d")));
+    }
+
+    #[test]
+    fn the_root_can_be_put_and_stays_a_directory() {
+        let mut tree = Tree::new();
+        let mut index = layer(&["/"]);
+        let Change::Put { node, .. } = &mut index.changes[0] else { panic!("it is put") };
+        node.metadata.mode = 0o700;
+        tree.apply(1, &index);
+        tree.apply(2, &layer(&["-", "-/"]));
+        let root = tree.get(&TreePath::root()).unwrap();
+        assert_eq!((root.layer, root.node.metadata.mode), (1, 0o700));
+        assert!(tree.is_empty());
+    }
+
+    #[test]
+    fn what_a_directory_holds() {
+        let tree = tree(&[&["d/", "d/a", "d/b/", "d/b/c", "d/b\u{1}", "d/b-c", "d/bc", "d-e", "e"]]);
+        for (directory, children) in [
+            ("", &["/d", "/d-e", "/e"][..]),
+            ("d", &["/d/a", "/d/b", "/d/b\\u{1}", "/d/b-c", "/d/bc"]),
+            ("d/b", &["/d/b/c"]),
+            ("d/a", &[]),
+            ("nothing", &[]),
+        ] {
+            let directory = path(directory);
+            let found: Vec<String> = tree.children(&directory).map(|(path, _)| path.to_string()).collect();
+            assert_eq!(found, children, "{directory}");
+        }
+        assert_eq!(tree.below(&path("d")).count(), 6);
+        assert_eq!(tree.below(&TreePath::root()).count(), tree.len());
+    }
+
+    #[test]
+    fn resolving() {
+        let tree = tree(&[&[
+            "d/",
+            "d/f",
+            "d/up -> ..",
+            "d/deep/",
+            "d/deep/far -> ../../../../d/f",
+            "abs -> /d",
+            "rel -> d//./",
+            "loop -> loop",
+            "ping -> pong",
+            "pong -> ping",
+            "gone -> d/nothing/at/all",
+            "file -> d/f",
+            "through -> d/f/../f",
+            "root -> /",
+        ]]);
+        for (text, last, expected) in [
+            ("d/f", true, Ok("/d/f")),
+            ("d/nothing", true, Ok("/d/nothing")),
+            ("nothing/at/all", true, Ok("/nothing/at/all")),
+            ("abs", true, Ok("/d")),
+            ("abs", false, Ok("/abs")),
+            ("abs/f", false, Ok("/d/f")),
+            ("rel/up/abs/deep/far", true, Ok("/d/f")),
+            ("d/deep/far", false, Ok("/d/deep/far")),
+            ("root/root/d", true, Ok("/d")),
+            ("gone", true, Ok("/d/nothing/at/all")),
+            ("gone", false, Ok("/gone")),
+            ("loop", false, Ok("/loop")),
+            ("", true, Ok("/")),
+            ("loop", true, Err("/loop: too many levels of symbolic links")),
+            ("ping/x", true, Err("/ping/x: too many levels of symbolic links")),
+            ("d/f/x", true, Err("/d/f: not a directory")),
+            ("through", true, Err("/d/f: not a directory")),
+            ("file/x", true, Err("/d/f: not a directory")),
+        ] {
+            let resolved = tree.resolve(&path(text), last);
+            let shown = resolved.as_ref().map(|resolved| resolved.path.to_string());
+            let shown = shown.map_err(ToString::to_string);
+            assert_eq!(shown, expected.map(String::from).map_err(String::from), "{text}");
+            if let Ok(resolved) = resolved {
+                assert_eq!(resolved.inode.as_ref(), tree.get(&resolved.path), "{text}");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is written is what is read: entries of every kind, by way of every compression.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 
