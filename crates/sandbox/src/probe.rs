@@ -138,7 +138,15 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
     } else if starts(&["unshare the user namespace"]) {
         "set seccompProfile to Unconfined (Docker: --security-opt seccomp=unconfined), \
          and allow unprivileged user namespaces on the node"
-    } else if starts(&["newuidmap", "newgidmap", "map ", "read /etc/sub", "write uid_map", "write gid_map"]) {
+    } else if starts(&[
+        "run new",
+        "newuidmap",
+        "newgidmap",
+        "map ",
+        "read /etc/sub",
+        "write uid_map",
+        "write gid_map",
+    ]) {
         "run as user 0 with the capabilities SETUID, SETGID and SETFCAP, or install newuidmap and newgidmap with file \
          capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
     } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
@@ -148,10 +156,12 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
          a pod with hostUsers: false can make no devices"
     } else if starts(&["chroot"]) {
         "run as user 0 with the capability SYS_CHROOT"
+    } else if starts(&["drop capability"]) {
+        "add the capability SETPCAP"
     } else if starts(&["chown", "setgroups", "setres"]) {
         "run as user 0 with the capabilities CHOWN, SETUID and SETGID"
     } else {
-        "add the capability SYS_ADMIN, or run privileged"
+        "run as user 0 with the capability SYS_ADMIN, or privileged"
     }
 }
 

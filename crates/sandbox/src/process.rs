@@ -42,7 +42,8 @@ pub enum Network {
     /// The network that the builder itself has.
     #[default]
     Host,
-    /// Only a loopback interface of its own.
+    /// Only a loopback interface of its own; it is up if the builder has CAP_NET_ADMIN, as root outside of a
+    /// container and in a user namespace have.
     None,
 }
 

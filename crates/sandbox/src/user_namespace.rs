@@ -44,7 +44,7 @@ enum Maps {
 
 /// Moves this process into a new user namespace, as root in it. user_namespaces(7).
 pub(crate) fn enter(single: SingleThreaded) -> Result<(), Failure> {
-    let maps = plan()?;
+    let maps = plan();
     // The map must be written from outside: by a child that stays there.
     let (mut ours, mut theirs) = UnixStream::pair().during("socketpair")?;
     let me = std::process::id();
@@ -52,7 +52,8 @@ pub(crate) fn enter(single: SingleThreaded) -> Result<(), Failure> {
         drop(ours);
         let mut go = [0];
         if theirs.read_exact(&mut go).is_ok() {
-            let answer = serde_json::to_vec(&write_maps(me, &maps)).expect("a failure is text and a number");
+            let written = maps.and_then(|maps| write_maps(me, &maps));
+            let answer = serde_json::to_vec(&written).expect("a failure is text and a number");
             // Who does not listen has ended.
             let _ = theirs.write_all(&answer);
         }

@@ -36,7 +36,7 @@ fn furnish(aside: &mut Aside, process: &Process) -> Result<(), Failure> {
 
 /// Starts the process and stays with it. We remain outside, where the way back is.
 fn start(helper: &Helper, process: &Process, dir: &Path) -> Result<Exit, Failure> {
-    no_sync::install()?;
+    no_sync::install();
     capabilities::limit()?;
     let children = ChildSignal::block()?;
     let main = helper.fork(|| {

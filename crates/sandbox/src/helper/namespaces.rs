@@ -49,7 +49,7 @@ pub(super) fn run(
 fn inside(helper: &Helper, process: &Process, root: &Root, plan: &NamespacesPlan) -> Result<(), Failure> {
     view::make(process, root, plan)?;
     nix::unistd::sethostname(&process.hostname).during("sethostname")?;
-    no_sync::install()?;
+    no_sync::install();
     capabilities::limit()?;
     let children = ChildSignal::block()?;
     let main = helper.fork(|| program::become_program(helper, process))?;

@@ -17,7 +17,7 @@ use rustix::process::{WaitOptions, waitpid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Helper, view};
+use super::{Helper, capabilities, view};
 use crate::failure::{During, Failure};
 use crate::namespaces::{NamespacesPlan, OverlayPlan};
 use crate::user_namespace;
@@ -34,8 +34,6 @@ pub(super) fn namespaces(
     if user_namespace {
         user_namespace::enter(helper.single)?;
     }
-    let scratch = Scratch::new(work_dir)?;
-    foreign_owner(&scratch)?;
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWIPC
@@ -45,6 +43,8 @@ pub(super) fn namespaces(
     .during("unshare the mount, pid, ipc and uts namespaces")?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("make the mounts private")?;
+    let scratch = Scratch::new(work_dir)?;
+    foreign_owner(&scratch)?;
     let directory = scratch.directory("tmpfs")?;
     mount("tmpfs", &directory, "tmpfs", MountFlags::empty(), None).during("mount a tmpfs")?;
     unmount(&directory, UnmountFlags::DETACH).during("unmount a tmpfs")?;
@@ -106,8 +106,9 @@ fn foreign_owner(scratch: &Scratch) -> Result<(), Failure> {
         .during(format_args!("chown a file to {FOREIGN}"))
 }
 
-/// Becomes somebody else, as a `RUN` after `USER` does.
+/// Gives up privilege and becomes somebody else, as a `RUN` after `USER` does.
 fn foreign_user() -> Result<(), Failure> {
+    capabilities::limit()?;
     let (uid, gid) = (Uid::from_raw(FOREIGN), Gid::from_raw(FOREIGN));
     set_thread_groups(&[gid]).during("setgroups")?;
     set_thread_res_gid(gid, gid, gid).during(format_args!("setresgid {FOREIGN}"))?;
