@@ -1,2 +1,31 @@
-//! A tree on disk: safe paths inside a root, materialise, scan for changes.
+//! A tree on disk: safe paths inside a root, layers made into directories, and what a command changed.
+//!
+//! A [`Workspace`] is a stage's tree as a directory; a [`Root`] is how anything in a tree is reached. What
+//! images and archives say about paths is never joined to a path of the host.
 #![forbid(unsafe_code)]
+
+mod apply;
+mod changes;
+mod descent;
+mod lower;
+mod node;
+mod ownership;
+mod record;
+mod remove;
+mod resolve;
+mod root;
+mod scan;
+mod source;
+mod stat;
+mod stub;
+mod workspace;
+mod xattr;
+
+pub use apply::Applier;
+pub use node::Omitted;
+pub use ownership::Ownership;
+pub use root::{Resolver, Root};
+pub use source::{Select, Source, SourceDirectory, SourceKind};
+pub use stat::Stat;
+pub use stub::{Stub, StubKind};
+pub use workspace::{OVERLAY_OPTIONS, Run, RunRoot, Shape, Workspace, WorkspaceError};

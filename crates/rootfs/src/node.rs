@@ -1,0 +1,185 @@
+//! Nodes: making one thing of every kind in an open directory, with everything a layer says of it.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use layer::{Content, Metadata};
+use rustix::fs::{AtFlags, Dev, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::ownership::Ownership;
+use crate::root::open_child;
+use crate::stat::times;
+use crate::xattr;
+
+/// Large files are copied in pieces of so many bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// What a layer or a run has and a directory or a layer cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Omitted {
+    /// Device nodes that we may not make, which in a user namespace is all of them.
+    pub devices: u64,
+    /// Extended attributes that the filesystem does not take or that we may not set.
+    pub xattrs: u64,
+    /// Sockets, which a tar cannot hold.
+    pub sockets: u64,
+}
+
+/// Makes nodes.
+#[derive(Debug)]
+pub(crate) struct NodeWriter {
+    ownership: Ownership,
+    buffer: Vec<u8>,
+    pub(crate) omitted: Omitted,
+}
+
+/// Whether there is something at the name now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    Yes,
+    Omitted,
+}
+
+impl NodeWriter {
+    pub(crate) fn new(ownership: Ownership) -> Self {
+        NodeWriter { ownership, buffer: Vec::new(), omitted: Omitted::default() }
+    }
+
+    /// Makes a directory where nothing is.
+    pub(crate) fn directory(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        metadata: &Metadata,
+    ) -> io::Result<()> {
+        rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
+        let directory = open_child(parent, name)?;
+        self.describe(&directory, metadata)
+    }
+
+    /// Gives a directory that was there what a layer says of it.
+    pub(crate) fn redescribe(&mut self, directory: impl AsFd, metadata: &Metadata) -> io::Result<()> {
+        xattr::remove_others(&directory, &metadata.xattrs)?;
+        self.describe(directory, metadata)
+    }
+
+    /// Makes anything but a directory where nothing is; else the error is `EEXIST` and no content was read.
+    pub(crate) fn make(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        metadata: &Metadata,
+        content: &mut Content<'_>,
+    ) -> io::Result<Made> {
+        let mode = Mode::from_raw_mode(metadata.mode & 0o7777);
+        let device = match content {
+            Content::Directory => {
+                self.directory(parent, name, metadata)?;
+                return Ok(Made::Yes);
+            }
+            Content::File { size, data } => {
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?;
+                let mut file = File::from(file);
+                self.copy(*data, *size, &mut file)?;
+                self.describe(OwnedFd::from(file), metadata)?;
+                return Ok(Made::Yes);
+            }
+            Content::Symlink { target } => {
+                rustix::fs::symlinkat(*target, parent, name)?;
+                self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
+                return self.finish(parent, name, metadata);
+            }
+            Content::CharDevice { major, minor } => {
+                (FileType::CharacterDevice, rustix::fs::makedev(*major, *minor))
+            }
+            Content::BlockDevice { major, minor } => {
+                (FileType::BlockDevice, rustix::fs::makedev(*major, *minor))
+            }
+            Content::Fifo => (FileType::Fifo, 0),
+        };
+        // In an overlay's directory this node would mean that the name is gone.
+        if device == (FileType::CharacterDevice, 0) {
+            self.omitted.devices += 1;
+            return match crate::Stat::at(parent, name) {
+                Err(Errno::NOENT) => Ok(Made::Omitted),
+                Err(other) => Err(other.into()),
+                Ok(_) => Err(Errno::EXIST.into()),
+            };
+        }
+        match mknod(parent, name, device, mode) {
+            Ok(()) => {}
+            Err(Errno::PERM) => {
+                self.omitted.devices += 1;
+                return Ok(Made::Omitted);
+            }
+            Err(other) => return Err(other.into()),
+        }
+        self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
+        // Not a link, since we have just made it.
+        rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+        self.finish(parent, name, metadata)
+    }
+
+    /// What a node without a descriptor of its own still wants.
+    fn finish(&mut self, parent: BorrowedFd<'_>, name: &CStr, metadata: &Metadata) -> io::Result<Made> {
+        // The attributes that images have are those of files and directories: the kernel refuses `user.*`
+        // on everything else (xattr(7)).
+        self.omitted.xattrs += metadata.xattrs.len() as u64;
+        rustix::fs::utimensat(parent, name, &times((metadata.mtime, 0)), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Made::Yes)
+    }
+
+    /// The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w` refuses
+    /// attributes to those who are not root.
+    fn describe(&mut self, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
+        self.ownership.give(&file, metadata.uid, metadata.gid)?;
+        if !metadata.xattrs.is_empty() {
+            self.omitted.xattrs += xattr::set(&file, &metadata.xattrs)?;
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
+        rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?;
+        Ok(())
+    }
+
+    fn copy(&mut self, data: &mut dyn Read, size: u64, file: &mut File) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            self.buffer.resize(BUFFER, 0);
+        }
+        let mut left = size;
+        while left > 0 {
+            let room = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let mut filled = 0;
+            // Readers give what they have; fewer and larger writes are cheaper.
+            while filled < room {
+                match data.read(&mut self.buffer[filled..room]) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            file.write_all(&self.buffer[..filled])?;
+            left -= filled as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the node by which overlayfs says that a name is gone, which needs no privilege.
+pub(crate) fn overlay_whiteout(parent: impl AsFd, name: &CStr) -> io::Result<()> {
+    Ok(mknod(parent.as_fd(), name, (FileType::CharacterDevice, 0), Mode::empty())?)
+}
+
+fn mknod(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    (file_type, device): (FileType, Dev),
+    mode: Mode,
+) -> rustix::io::Result<()> {
+    rustix::fs::mknodat(parent, name, file_type, mode, device)
+}

@@ -1,0 +1,421 @@
+//! Workspace: a stage's tree as a directory, for as long as a stage has commands to run.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use layer::{Content, LayerIndex, ReadError, Sink, Tree, TreePath};
+use oci::Compression;
+use rustix::fs::Mode;
+
+use crate::apply::Applier;
+use crate::changes::{Comparison, Excluded, View};
+use crate::lower::LowerWriter;
+use crate::node::{NodeWriter, Omitted};
+use crate::ownership::Ownership;
+use crate::record::Record;
+use crate::remove::remove_all;
+use crate::root::{Root, name_of};
+use crate::scan::Walk;
+use crate::stat::Stat;
+use crate::stub::{PlacedStubs, Stub, StubKind, prune};
+
+/// How an overlay must be mounted for its upper directory to hold what changed, and all of it. With
+/// `userxattr` besides where the mount is made in a user namespace.
+pub const OVERLAY_OPTIONS: &str = "index=off,redirect_dir=off,metacopy=off";
+
+/// What a run's root is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Directories to be mounted as an overlay: what a run changed is in the upper one.
+    Stacked,
+    /// One directory, which is scanned before and after a run.
+    InPlace,
+}
+
+/// Why a workspace failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// The directory failed.
+    #[error("cannot {action} in {}", directory.display())]
+    Io {
+        /// What was done.
+        action: &'static str,
+        /// The workspace's directory.
+        directory: PathBuf,
+        /// What the kernel said, and of which path.
+        #[source]
+        source: io::Error,
+    },
+    /// A layer could not be read or written to disk.
+    #[error(transparent)]
+    Layer(#[from] ReadError),
+    /// A mount target cannot be there.
+    #[error("cannot make a mount target at {path}")]
+    Stub {
+        /// The target.
+        path: TreePath,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A stage's tree as a directory. The tree is the truth; the directory is a copy of it that commands can run in.
+#[derive(Debug)]
+pub struct Workspace {
+    directory: PathBuf,
+    home: Root,
+    shape: Shape,
+    ownership: Ownership,
+    /// Directories that hold the tree, bottom first; in place, the one that does.
+    lowers: Vec<TreePath>,
+    /// How many directories were numbered.
+    numbered: u32,
+    omitted: Omitted,
+}
+
+/// A run that was begun.
+#[derive(Debug)]
+pub struct Run {
+    /// What the sandbox makes the root of.
+    pub root: RunRoot,
+    /// The directory that belongs to the run alone.
+    own: TreePath,
+    stubs: Vec<Stub>,
+    excluded: Excluded,
+    placed: PlacedStubs,
+    record: Record,
+    absent: BTreeSet<TreePath>,
+}
+
+/// What a sandbox makes the root of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunRoot {
+    /// This directory.
+    InPlace {
+        /// The root.
+        directory: PathBuf,
+    },
+    /// An overlay, mounted with [`OVERLAY_OPTIONS`].
+    Stacked {
+        /// Lower directories, topmost first.
+        lower: Vec<PathBuf>,
+        /// The upper directory.
+        upper: PathBuf,
+        /// The directory that overlayfs wants for itself.
+        work: PathBuf,
+    },
+}
+
+impl Workspace {
+    /// Makes a workspace in `directory`, which must not exist and whose parent must.
+    pub fn create(directory: &Path, shape: Shape, ownership: Ownership) -> Result<Self, WorkspaceError> {
+        let action = "make a workspace";
+        let failed = |source| WorkspaceError::Io { action, directory: directory.into(), source };
+        let make = || {
+            std::fs::create_dir(directory)?;
+            let directory = directory.canonicalize()?;
+            Ok((Root::open(&directory)?, directory))
+        };
+        let (home, directory) = make().map_err(failed)?;
+        let first = TreePath::root().child(match shape {
+            Shape::Stacked => b"base",
+            Shape::InPlace => b"root",
+        });
+        let workspace = Workspace {
+            directory,
+            home,
+            shape,
+            ownership,
+            lowers: vec![first.clone()],
+            numbered: 0,
+            omitted: Omitted::default(),
+        };
+        workspace.make_tree_root(&first, &Tree::new()).map_err(|source| workspace.failed(action, source))?;
+        Ok(workspace)
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What its directories could not take of the layers so far.
+    #[must_use]
+    pub fn omitted(&self) -> Omitted {
+        self.omitted
+    }
+
+    /// Lays a layer on top of the tree that is there. After a failure the workspace is of no more use.
+    pub fn apply(
+        &mut self,
+        blob: impl Read + Send,
+        compression: Compression,
+        beneath: &Tree,
+    ) -> Result<LayerIndex, WorkspaceError> {
+        self.with_sink(beneath, |sink| Ok(layer::read_layer(blob, compression, sink)?))
+    }
+
+    /// Lays on top what `write` puts into the sink it is given: a layer that is not read from a blob.
+    pub fn with_sink<T>(
+        &mut self,
+        beneath: &Tree,
+        write: impl FnOnce(&mut dyn Sink) -> Result<T, WorkspaceError>,
+    ) -> Result<T, WorkspaceError> {
+        let failed = |source| {
+            let directory = self.directory.clone();
+            WorkspaceError::Io { action: "apply a layer", directory, source }
+        };
+        let (result, omitted) = if self.shape == Shape::InPlace || self.lowers.len() == 1 {
+            let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
+            let mut applier = Applier::new(&root, self.ownership);
+            let result = write(&mut applier)?;
+            (result, applier.finish().map_err(failed)?)
+        } else {
+            let own = TreePath::root().child(format!("layer-{}", self.numbered).as_bytes());
+            let below = self.below().map_err(failed)?;
+            self.make_tree_root(&own, beneath).map_err(failed)?;
+            let root = self.home.sub(&own).map_err(failed)?;
+            let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership);
+            let result = write(&mut writer)?;
+            let omitted = writer.finish();
+            self.lowers.push(own);
+            self.numbered += 1;
+            (result, omitted)
+        };
+        self.omitted.devices += omitted.devices;
+        self.omitted.xattrs += omitted.xattrs;
+        Ok(result)
+    }
+
+    /// Prepares a run. `tree` is what the layers so far add up to.
+    pub fn begin(&mut self, tree: &Tree, stubs: &[Stub]) -> Result<Run, WorkspaceError> {
+        let number = self.numbered;
+        self.numbered += 1;
+        let mut stubs = stubs.to_vec();
+        // Directories come before what is in them.
+        stubs.sort_by(|a, b| a.path.cmp(&b.path));
+        let missing = stubs.iter().flat_map(|stub| stub.path.ancestors());
+        let excluded = Excluded {
+            mounts: stubs.iter().map(|stub| stub.path.clone()).collect(),
+            made: missing.filter(|above| tree.get(above).is_none()).collect(),
+        };
+        let own = TreePath::root().child(format!("run-{number}").as_bytes());
+        self.make_directory(&own).map_err(|source| self.failed("begin a run", source))?;
+        match self.shape {
+            Shape::InPlace => self.begin_in_place(tree, own, stubs, excluded),
+            Shape::Stacked => self.begin_stacked(tree, own, stubs, excluded),
+        }
+    }
+
+    fn begin_in_place(
+        &self,
+        tree: &Tree,
+        own: TreePath,
+        stubs: Vec<Stub>,
+        excluded: Excluded,
+    ) -> Result<Run, WorkspaceError> {
+        let failed = |source| self.failed("begin a run", source);
+        let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
+        let side = self.home.open_directory(&own).map_err(failed)?;
+        let placed = PlacedStubs::place(&root, side.as_fd(), &stubs, self.ownership).map_err(failed)?;
+        let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
+        record.settle(&side).map_err(failed)?;
+        let root = RunRoot::InPlace { directory: self.path(&self.lowers[0]) };
+        Ok(Run { root, own, stubs, excluded, placed, record, absent })
+    }
+
+    fn begin_stacked(
+        &self,
+        tree: &Tree,
+        own: TreePath,
+        stubs: Vec<Stub>,
+        excluded: Excluded,
+    ) -> Result<Run, WorkspaceError> {
+        let failed = |source| self.failed("begin a run", source);
+        let [upper, work, over, under] =
+            ["upper", "work", "over", "under"].map(|name| own.child(name.as_bytes()));
+        self.make_tree_root(&upper, tree).map_err(failed)?;
+        self.make_directory(&work).map_err(failed)?;
+        let mut lower: Vec<PathBuf> = self.lowers.iter().rev().map(|lower| self.path(lower)).collect();
+        // Beneath everything a stub leaves no trace in the upper directory; one with content of its own must
+        // lie on top of the image's.
+        let (content, mount): (Vec<&Stub>, Vec<&Stub>) =
+            stubs.iter().partition(|stub| matches!(stub.kind, StubKind::Content(_)));
+        if self.lay_out(&under, tree, &mount)? {
+            lower.push(self.path(&under));
+        }
+        if self.lay_out(&over, tree, &content)? {
+            lower.insert(0, self.path(&over));
+        }
+        let root = RunRoot::Stacked { lower, upper: self.path(&upper), work: self.path(&work) };
+        let placed = PlacedStubs::default();
+        Ok(Run { root, own, stubs, excluded, placed, record: Record::default(), absent: BTreeSet::new() })
+    }
+
+    /// Makes a lower directory of stubs. False if none was needed.
+    fn lay_out(&self, own: &TreePath, tree: &Tree, stubs: &[&Stub]) -> Result<bool, WorkspaceError> {
+        let failed = |source| self.failed("begin a run", source);
+        self.make_tree_root(own, tree).map_err(failed)?;
+        let root = self.home.sub(own).map_err(failed)?;
+        let mut writer = LowerWriter::new(&root, tree, &[], self.ownership);
+        let mut any = false;
+        for stub in stubs {
+            let there = tree.get(&stub.path).map(|inode| inode.node.is_directory());
+            let wanted = stub.kind == StubKind::Directory;
+            let failed = |source| WorkspaceError::Stub { path: stub.path.clone(), source };
+            match there {
+                Some(directory) if directory != wanted => {
+                    let text =
+                        if wanted { "the image has a file there" } else { "the image has a directory there" };
+                    return Err(failed(io::Error::other(text)));
+                }
+                Some(_) if !matches!(stub.kind, StubKind::Content(_)) => continue,
+                _ => {}
+            }
+            let mut data = stub.bytes();
+            let content = match stub.kind {
+                StubKind::Directory => Content::Directory,
+                _ => Content::File { size: data.len() as u64, data: &mut data },
+            };
+            writer.put(&stub.path, &stub.metadata(), content).map_err(failed)?;
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Writes what a run changed to `sink`, relative to the tree it was begun with, and keeps its outcome for
+    /// the next run. The run's processes must be gone and its overlay unmounted. Times later than
+    /// `clamp_mtime` become that.
+    pub fn changes(
+        &mut self,
+        run: Run,
+        tree: &Tree,
+        clamp_mtime: Option<i64>,
+        sink: &mut dyn Sink,
+    ) -> Result<Omitted, WorkspaceError> {
+        let omitted = self
+            .find_changes(run, tree, clamp_mtime, sink)
+            .map_err(|source| self.failed("find what the run changed", source))?;
+        Ok(omitted)
+    }
+
+    fn find_changes(
+        &mut self,
+        run: Run,
+        tree: &Tree,
+        clamp_mtime: Option<i64>,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Omitted> {
+        let Run { root: _, own, stubs, excluded, placed, record, absent } = run;
+        let ownership = self.ownership;
+        let (root, view) = match self.shape {
+            Shape::InPlace => {
+                let root = self.home.sub(&self.lowers[0])?;
+                placed.undo(self.home.open_directory(&own)?.as_fd())?;
+                prune(&root, tree, &stubs, ownership)?;
+                (root, View::Whole { record: &record, absent: &absent })
+            }
+            Shape::Stacked => (self.home.sub(&own.child(b"upper"))?, View::Upper),
+        };
+        let comparison = Comparison { tree, view, excluded: &excluded, ownership, clamp_mtime };
+        let omitted = comparison.write(&root, sink)?;
+        match self.shape {
+            Shape::InPlace => remove_all(&self.home, &name_of(&own))?,
+            Shape::Stacked => {
+                let directory = self.home.open_directory(&own)?;
+                for name in [c"work", c"over", c"under"] {
+                    remove_all(&directory, name)?;
+                }
+                self.lowers.push(own.child(b"upper"));
+            }
+        }
+        Ok(omitted)
+    }
+
+    /// Opens a regular file of the tree for reading: the topmost directory that has it.
+    pub fn open_file(&self, path: &TreePath) -> io::Result<File> {
+        for root in self.below()? {
+            match root.open_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                outcome => return outcome,
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} is in none of its directories")))
+    }
+
+    /// Removes everything, whatever modes and flags the commands have left.
+    pub fn remove(self) -> Result<(), WorkspaceError> {
+        let remove = || {
+            for listed in crate::descent::list(&self.home)? {
+                remove_all(&self.home, &listed.name)?;
+            }
+            std::fs::remove_dir(&self.directory)
+        };
+        remove().map_err(|source| self.failed("remove everything", source))
+    }
+
+    /// Every directory that holds the tree, topmost first.
+    fn below(&self) -> io::Result<Vec<Root>> {
+        self.lowers.iter().rev().map(|lower| self.home.sub(lower)).collect()
+    }
+
+    fn path(&self, below: &TreePath) -> PathBuf {
+        self.directory.join(below.as_relative())
+    }
+
+    fn make_directory(&self, path: &TreePath) -> io::Result<OwnedFd> {
+        let (directory, name) = self.home.parent(path)?;
+        rustix::fs::mkdirat(directory, name, Mode::RWXU)?;
+        self.home.open_directory(path)
+    }
+
+    /// Makes a directory to hold a tree or a part of it, which is like the tree's root: in an overlay, the
+    /// topmost one's owner and mode are seen.
+    fn make_tree_root(&self, path: &TreePath, tree: &Tree) -> io::Result<()> {
+        let directory = self.make_directory(path)?;
+        match tree.get(&TreePath::root()) {
+            Some(root) => NodeWriter::new(self.ownership).redescribe(directory, &root.node.metadata),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> WorkspaceError {
+        WorkspaceError::Io { action, directory: self.directory.clone(), source }
+    }
+}
+
+/// What a root is like before a run, and what the tree has and the root has not: both come in order.
+fn record(root: &Root, tree: &Tree, excluded: &Excluded) -> io::Result<(Record, BTreeSet<TreePath>)> {
+    let mut record = Record::default();
+    let mut absent = BTreeSet::new();
+    let mut expected = tree.iter().map(|(path, _)| path).filter(|path| !excluded.has(path)).peekable();
+    record.insert(&TreePath::root(), &Stat::of(root)?);
+    let mut walk = Walk::new(root.open_directory(&TreePath::root())?, TreePath::root())?;
+    while let Some(found) = walk.next()? {
+        if excluded.has(&found.path) {
+            continue;
+        }
+        while let Some(missing) = expected.next_if(|path| **path < found.path) {
+            absent.insert(missing.clone());
+        }
+        expected.next_if(|path| **path == found.path);
+        record.insert(&found.path, &found.stat);
+        if found.stat.is_directory() {
+            walk.enter(&found)?;
+        }
+    }
+    absent.extend(expected.cloned());
+    record.sort();
+    Ok((record, absent))
+}
