@@ -1,2 +1,30 @@
-//! Plan and execute a build: stage graph to steps, steps to layers, images to outputs.
+//! Plan and execute a build: stages to steps, steps to layers, images to outputs.
+//!
+//! [`build`] is the whole of it. It prints nothing and reads no environment: what it is asked to do is in
+//! [`Options`], what happens is told as [`Event`]s.
 #![forbid(unsafe_code)]
+
+mod build;
+mod copy;
+mod engine;
+mod error;
+mod event;
+mod fetch;
+mod image;
+mod new_layer;
+mod options;
+mod output;
+mod scope;
+mod stage;
+mod step;
+mod timings;
+mod users;
+mod workdir;
+
+pub use build::{Outcome, build};
+pub use error::{Error, Result};
+pub use event::{Event, Report};
+pub use options::Options;
+pub use output::Outputs;
+pub use timings::Timings;
+pub use workdir::WorkDir;

@@ -23,7 +23,8 @@ impl Pending {
         // Process id and address-space randomness do not suffice across pods that share a volume, so the
         // name is tried until it is new.
         for attempt in 0u64.. {
-            let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let stamp =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let name = format!("{}-{}-{attempt}", std::process::id(), stamp.as_nanos());
             let path = directory.join(name);
             match File::options().read(true).write(true).create_new(true).open(&path) {

@@ -1,3 +1,42 @@
-//! The bako binary.
+//! The `bako` binary: flags and environment in, a build or a small command, and lines and an exit code out.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod args;
+mod build_command;
+mod diagnostic;
+mod environment;
+mod probe_command;
+mod serve_command;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, RegistryCommand};
+
+/// What wrong usage exits with, as is usual for Unix programs.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // This program is also started as its own helper; that one never comes back from here.
+    sandbox::init_if_asked();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that was asked for goes to stdout and is a success; clap knows which is which.
+            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return code;
+        }
+    };
+    match cli.command {
+        None => build_command::run(cli.build),
+        Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
+        Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
+        Some(Command::Version) => {
+            terminal::print_result(concat!("bako ", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -333,7 +333,7 @@ impl<'a> Entries<'a> {
                 if length == 0 {
                     return Ok(None);
                 }
-                return Err(self.damaged("it ends in a header"));
+                return Err(self.damaged("it ends within a block"));
             }
             let more = bytes.len().min(BLOCK - length);
             block[length..length + more].copy_from_slice(&bytes[..more]);

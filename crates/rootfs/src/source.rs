@@ -7,6 +7,7 @@ use std::path::Path;
 use layer::{Content, Metadata, Sink, TreePath};
 use rustix::fs::FileType;
 
+use crate::descent::list;
 use crate::root::{Root, open_child};
 use crate::scan::{Found, Walk, about, open_file};
 use crate::stat::Stat;
@@ -94,6 +95,27 @@ impl SourceDirectory {
     #[must_use]
     pub fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// What is at exactly this path, links not followed; `None` if nothing is.
+    pub fn find(&self, path: &TreePath) -> io::Result<Option<Source>> {
+        let Some(stat) = self.root.stat(path)? else { return Ok(None) };
+        let (directory, name) = if path.is_root() {
+            (self.root.open_directory(path)?, c".".to_owned())
+        } else {
+            self.root.parent(path)?
+        };
+        let found = Found { path: path.clone(), name, stat };
+        Source::read(&directory, &found).map(Some).map_err(|error| about(path, error))
+    }
+
+    /// The names in a directory, in order.
+    pub fn names(&self, directory: &TreePath) -> io::Result<Vec<Box<[u8]>>> {
+        let opened = self.root.open_directory(directory).map_err(|error| about(directory, error))?;
+        let mut names: Vec<Box<[u8]>> =
+            list(&opened)?.into_iter().map(|listed| listed.name.to_bytes().into()).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Gives everything at and below `start` that is selected to `visit`, in order. `start` must be free of

@@ -1,0 +1,287 @@
+//! A build from end to end: which stages, in which order, and what becomes of the last one.
+
+use dockerfile::graph::{GraphError, Origin};
+use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs};
+use oci::{Digest, Platform, Reference};
+use tokio::runtime::Handle;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::image::Image;
+use crate::options::Options;
+use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
+use crate::stage::Stage;
+use crate::step::{DEFAULT_PATH, Sources, Surroundings, carry_out, set_variable};
+use crate::timings::Timings;
+
+/// What a build has come to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The image's manifest.
+    pub digest: Digest,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
+/// there; what is on disk is removed, whatever the outcome.
+pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
+    let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
+    for warning in &dockerfile.warnings {
+        let line = Some(warning.span.first_line);
+        options.report.event(Event::Warning { line, text: format!("{}: {}", warning.rule, warning.message) });
+    }
+    let platform = options.platform.to_string();
+    let platform_args =
+        PlatformArgs::new(&Platform::host().to_string(), &platform, options.target.as_deref());
+    let scope = GlobalScope::new(&dockerfile, &platform_args, &options.build_args).map_err(|error| {
+        let span = error.span;
+        Error::new(error.to_string()).lines(span.first_line..=span.last_line)
+    })?;
+    for (name, meant) in scope.unused_build_args(&dockerfile) {
+        let hint = meant.map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
+        let text = format!("build argument {name} is declared by no ARG{hint}");
+        options.report.event(Event::Warning { line: None, text });
+    }
+    let graph = Graph::new(&dockerfile, &scope, []).map_err(graph_error)?;
+    let target = graph.target(options.target.as_deref()).map_err(graph_error)?;
+    let needed = graph.reachable(target).map_err(graph_error)?;
+
+    let engine = Engine::new(options, runtime, scope)?;
+    let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
+    plan.refuse_what_cannot_run(&engine)?;
+    let finished = plan.execute(&engine)?;
+    engine.clean_up()?;
+    Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
+}
+
+/// The stages of one build.
+struct Plan<'a> {
+    dockerfile: &'a Dockerfile,
+    graph: &'a Graph<'a>,
+    /// Those that the target needs.
+    needed: &'a [usize],
+    target: usize,
+}
+
+/// What has been built so far.
+struct Progress {
+    sources: Sources,
+    uploads: Uploads,
+    /// Instructions begun, and how many there are in all as far as is known.
+    begun: usize,
+    total: usize,
+}
+
+impl Plan<'_> {
+    /// A build that will need an isolation and has none fails before anything is pulled.
+    fn refuse_what_cannot_run(&self, engine: &Engine) -> Result<()> {
+        let mut instructions =
+            self.needed.iter().flat_map(|stage| &self.dockerfile.stages[*stage].instructions);
+        match instructions.find(|instruction| is_run(instruction)) {
+            Some(run) => engine.isolation().map(drop).map_err(|error| located(error, run)),
+            None => Ok(()),
+        }
+    }
+
+    fn execute(&self, engine: &Engine) -> Result<Finished> {
+        let total = self.needed.iter().map(|stage| self.dockerfile.stages[*stage].instructions.len()).sum();
+        let mut progress =
+            Progress { sources: Sources::default(), uploads: engine.uploads(), begun: 0, total };
+        for &number in self.needed {
+            self.complete(engine, number, &mut progress)?;
+        }
+        let stage = progress.sources.stages.remove(&self.target).expect("the target is among what it needs");
+        // What other stages have on disk is not needed any more.
+        drop(progress.sources);
+        self.output(engine, stage, progress.uploads)
+    }
+
+    /// Builds a stage, unless it is built, and what it turns out to need.
+    fn complete(&self, engine: &Engine, number: usize, progress: &mut Progress) -> Result<()> {
+        if progress.sources.stages.contains_key(&number) {
+            return Ok(());
+        }
+        let written = &self.dockerfile.stages[number];
+        let lines = written.span.first_line..=written.span.last_line;
+        let mut stage = self.start(engine, number, progress).map_err(|error| error.lines(lines.clone()))?;
+        let triggers = std::mem::take(&mut stage.image.config.config.on_build);
+        let triggered = triggers
+            .iter()
+            .map(|text| dockerfile::parse_trigger(text))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|error| {
+                Error::new(format!("ONBUILD trigger of the base: {}", error.message)).lines(lines.clone())
+            })?;
+        progress.total += triggered.len();
+
+        let is_target = number == self.target;
+        if is_target {
+            progress.uploads.begin(&stage.image);
+        }
+        let instructions: Vec<(&Instruction, bool)> = triggered
+            .iter()
+            .map(|instruction| (instruction, true))
+            .chain(written.instructions.iter().map(|instruction| (instruction, false)))
+            .collect();
+        for (position, (instruction, is_trigger)) in instructions.iter().enumerate() {
+            let blame = |error: Error| {
+                if *is_trigger { error.at_lines(lines.clone()) } else { located(error, instruction) }
+            };
+            stage.will_run = instructions[position..].iter().any(|(instruction, _)| is_run(instruction));
+            self.step(engine, number, &mut stage, instruction, progress).map_err(blame)?;
+            if is_target && let Some(layer) = stage.image.layers.last() {
+                progress.uploads.layer(engine, layer).map_err(blame)?;
+            }
+        }
+        progress.sources.stages.insert(number, stage);
+        Ok(())
+    }
+
+    /// A stage's name, or its number.
+    fn stage_name(&self, number: usize) -> String {
+        self.dockerfile.stages[number].name.clone().unwrap_or_else(|| number.to_string())
+    }
+
+    /// A stage as its FROM leaves it.
+    fn start(&self, engine: &Engine, number: usize, progress: &mut Progress) -> Result<Stage> {
+        let node = &self.graph.nodes[number];
+        let name = self.stage_name(number);
+        let shown = match &node.base {
+            Origin::Scratch => "scratch".to_owned(),
+            Origin::Stage(base) => format!("stage {}", self.stage_name(*base)),
+            Origin::Context(name) | Origin::Image(name) => name.clone(),
+        };
+        engine.report(Event::Stage { name: name.clone(), base: shown });
+        for undefined in &node.undefined {
+            let text = format!("variable ${} is not set", undefined.value);
+            engine.report(Event::Warning { line: Some(undefined.span.first_line), text });
+        }
+        let platform = match &node.platform {
+            Some(text) => text.parse::<Platform>().map_err(|error| Error::new(error.to_string()))?,
+            None => engine.options.platform.clone(),
+        };
+        Ok(match &node.base {
+            Origin::Scratch => Stage::new(&name, Image::scratch(&platform)),
+            Origin::Stage(base) => {
+                self.complete(engine, *base, progress)?;
+                progress.sources.stages[base].derive(&name)
+            }
+            Origin::Image(reference) => {
+                Stage::new(&name, engine.pull(&reference.parse::<Reference>()?, &platform)?)
+            }
+            Origin::Context(name) => {
+                return Err(Error::new(format!("named context {name:?} is not supported yet")));
+            }
+        })
+    }
+
+    fn step(
+        &self,
+        engine: &Engine,
+        number: usize,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        if let Some(signal) = engine.cancel().signal() {
+            let mut error = Error::new(format!("ended by signal {signal}"));
+            error.exit_code = Some(128 + signal);
+            return Err(error);
+        }
+        let copied_from = match &instruction.kind {
+            InstructionKind::Copy(copy) => copy.from.as_ref(),
+            _ => None,
+        };
+        let origin = match copied_from {
+            Some(from) => Some(self.graph.origin(number, from).map_err(graph_error)?),
+            None => None,
+        };
+        if let Some(Origin::Stage(other)) = origin {
+            self.complete(engine, other, progress)?;
+        }
+        progress.begun += 1;
+        engine.report(Event::Step {
+            number: progress.begun,
+            total: progress.total,
+            stage: stage.name.clone(),
+            text: one_line(&instruction.text),
+        });
+        let start = std::time::Instant::now();
+        let layers = stage.image.layers.len();
+        let escape = self.dockerfile.directives.escape;
+        let mut around = Surroundings { engine, sources: &mut progress.sources, origin, escape };
+        carry_out(&mut around, stage, instruction)?;
+        let layer = stage.image.layers.get(layers).map(|layer| layer.descriptor.size);
+        engine.report(Event::StepDone { elapsed: start.elapsed(), layer });
+        Ok(())
+    }
+
+    fn output(&self, engine: &Engine, stage: Stage, mut uploads: Uploads) -> Result<Finished> {
+        let options = engine.options;
+        let mut image = stage.image;
+        image.config.config.labels.extend(options.labels.iter().cloned());
+        if !image.config.config.env.iter().any(|pair| pair.starts_with("PATH=")) {
+            set_variable(&mut image.config.config.env, "PATH", DEFAULT_PATH);
+        }
+        let finished = Finished::new(image, engine.created());
+        let outputs = &options.outputs;
+        let blob = |digest| {
+            let layer = finished.layers.iter().find(|layer| layer.descriptor.digest == digest);
+            engine.blob_file(layer.expect("only layers of the image are asked for"))
+        };
+        if let Some(path) = &outputs.oci_layout_path {
+            engine
+                .timings
+                .measure("write layout", || write_layout(path, &finished, &outputs.destinations, blob))?;
+        }
+        if let Some(path) = &outputs.tar_path {
+            engine
+                .timings
+                .measure("write archive", || write_archive(path, &finished, &outputs.destinations, blob))?;
+        }
+        if !outputs.no_push {
+            for layer in &finished.layers {
+                uploads.layer(engine, layer)?;
+            }
+            engine.timings.measure("wait for uploads", || uploads.finish(&finished))?;
+        }
+        write_digest_files(outputs, finished.manifest.digest())?;
+        Ok(finished)
+    }
+}
+
+fn is_run(instruction: &Instruction) -> bool {
+    matches!(instruction.kind, InstructionKind::Run(_))
+}
+
+/// Says which lines an error is about, unless it knows better.
+fn located(error: Error, instruction: &Instruction) -> Error {
+    error.lines(instruction.span.first_line..=instruction.span.last_line)
+}
+
+fn parse_error(error: dockerfile::ParseError) -> Error {
+    let converted = Error::new(error.message);
+    let converted = match error.span {
+        Some(span) => converted.lines(span.first_line..=span.last_line),
+        None => converted,
+    };
+    match error.hint {
+        Some(hint) => converted.hint(hint),
+        None => converted,
+    }
+}
+
+fn graph_error(error: GraphError) -> Error {
+    let converted = Error::new(error.to_string());
+    match error.span() {
+        Some(span) => converted.lines(span.first_line..=span.last_line),
+        None => converted,
+    }
+}
+
+/// An instruction as a progress line shows it.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,323 @@
+//! The engine: what all stages of one build share.
+
+use std::cell::{Cell, OnceCell};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cache::Store;
+use dockerfile::GlobalScope;
+use layer::LayerIndex;
+use oci::{Platform, Reference};
+use rootfs::{Ownership, RunRoot, Shape, Workspace};
+use sandbox::{Cancel, Isolation, RootFiles, RootShape};
+use tokio::runtime::Handle;
+
+use crate::copy::ContextSource;
+use crate::error::{Context, Error, Result};
+use crate::event::Event;
+use crate::fetch::{FetchReader, Fetcher};
+use crate::image::{Image, Layer};
+use crate::new_layer::NewLayer;
+use crate::options::Options;
+use crate::output::Uploads;
+use crate::stage::Stage;
+use crate::timings::Timings;
+use crate::workdir::WorkDir;
+
+/// One build in progress.
+pub(crate) struct Engine<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) runtime: Handle,
+    pub(crate) timings: Timings,
+    /// Values of the ARGs before the first FROM, of the caller's, and of those the platform gives.
+    pub(crate) globals: GlobalScope,
+    created: String,
+    work_dir: WorkDir,
+    /// What this build makes.
+    store: Store,
+    /// What it gets from elsewhere: in the cache directory, if there is one.
+    base_store: Store,
+    fetcher: Fetcher,
+    context: OnceCell<ContextSource>,
+    scratch: Cell<usize>,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(options: &'a Options, runtime: Handle, globals: GlobalScope) -> Result<Self> {
+        let work_dir = WorkDir::create(&options.work_dir)?;
+        let store = Store::open(&work_dir.path().join("store")).during("work directory")?;
+        let base_store = match &options.cache_dir {
+            Some(directory) => Store::open(directory).during("cache directory")?,
+            None => store.clone(),
+        };
+        let fetcher =
+            Fetcher::new(options.client.clone(), runtime.clone(), base_store.clone(), options.report.clone());
+        Ok(Engine {
+            options,
+            runtime,
+            timings: Timings::default(),
+            globals,
+            created: rfc3339(options.now),
+            work_dir,
+            store,
+            base_store,
+            fetcher,
+            context: OnceCell::new(),
+            scratch: Cell::new(0),
+        })
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn report(&self, event: Event) {
+        self.options.report.event(event);
+    }
+
+    /// Where layers of this build are.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where layers from elsewhere are.
+    pub(crate) fn base_store(&self) -> &Store {
+        &self.base_store
+    }
+
+    /// The time of the build, as images note it.
+    pub(crate) fn created(&self) -> &str {
+        &self.created
+    }
+
+    /// The time of the build, as files note it.
+    pub(crate) fn now(&self) -> i64 {
+        self.options.now
+    }
+
+    /// The latest time that a new layer may hold.
+    pub(crate) fn clamp(&self) -> Option<i64> {
+        self.options.clamp
+    }
+
+    /// What ends the build early.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.options.cancel
+    }
+
+    /// The caller's value for an ARG.
+    pub(crate) fn build_arg(&self, name: &str) -> Option<&str> {
+        self.options.build_args.get(name).map(String::as_str)
+    }
+
+    /// The build context. It is opened when something is first copied from it.
+    pub(crate) fn context(&self) -> Result<&ContextSource> {
+        if let Some(context) = self.context.get() {
+            return Ok(context);
+        }
+        let context = ContextSource::open(&self.options.context, self.options.ignore.as_deref())?;
+        Ok(self.context.get_or_init(|| context))
+    }
+
+    /// How a RUN is kept to its root.
+    pub(crate) fn isolation(&self) -> Result<&Arc<dyn Isolation>> {
+        self.options.isolation.as_ref().map_err(|reason| Error::new(reason.clone()))
+    }
+
+    /// A directory for the layers of a stage that has a RUN.
+    pub(crate) fn new_workspace(&self) -> Result<Workspace> {
+        let shape = match self.isolation()?.shape() {
+            RootShape::Stacked => Shape::Stacked,
+            RootShape::InPlace => Shape::InPlace,
+        };
+        let directory = self.scratch_directory("stage")?.join("files");
+        Workspace::create(&directory, shape, Ownership::Kernel).during("work directory")
+    }
+
+    /// The same places, in the words of the sandbox.
+    pub(crate) fn root_files(&self, root: &RunRoot) -> RootFiles {
+        match root {
+            RunRoot::InPlace { directory } => RootFiles::InPlace { dir: directory.clone() },
+            RunRoot::Stacked { lower, upper, work } => {
+                RootFiles::Stacked { lower: lower.clone(), upper: upper.clone(), work: work.clone() }
+            }
+        }
+    }
+
+    /// An empty directory that lasts as long as the build.
+    pub(crate) fn scratch_directory(&self, purpose: &str) -> Result<PathBuf> {
+        let number = self.scratch.replace(self.scratch.get() + 1);
+        let name: String = purpose.chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = self.work_dir.path().join(format!("{number}-{name}"));
+        std::fs::create_dir(&path).during(path.display())?;
+        Ok(path)
+    }
+
+    /// `/etc/hosts` and `/etc/resolv.conf` as a RUN is to see them: path in the root, and a file of ours.
+    pub(crate) fn network_files(&self) -> Result<Vec<(&'static str, PathBuf)>> {
+        let directory = self.work_dir.path();
+        let hosts = directory.join("hosts");
+        let resolv = directory.join("resolv.conf");
+        if !hosts.exists() {
+            // The pod's own aliases are kept; they come after ours, as the first match counts.
+            let own = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+            let pods = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+            std::fs::write(&hosts, format!("{own}{pods}")).during("work directory")?;
+            // A builder without one has no names to resolve either.
+            let pods = std::fs::read("/etc/resolv.conf").unwrap_or_default();
+            std::fs::write(&resolv, pods).during("work directory")?;
+        }
+        Ok(vec![("etc/hosts", hosts), ("etc/resolv.conf", resolv)])
+    }
+
+    /// What a layer says, if that is known without reading it.
+    pub(crate) fn index(&self, layer: &Layer) -> Option<LayerIndex> {
+        self.store.index(layer.diff_id).or_else(|| self.base_store.index(layer.diff_id))
+    }
+
+    /// Starts to fetch a layer that will be read soon.
+    pub(crate) fn prefetch(&self, layer: &Layer) -> Result<()> {
+        if let Some(origin) = &layer.origin {
+            self.fetcher.start(origin, &layer.descriptor)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a layer's blob, which may still be arriving.
+    pub(crate) fn read_blob(&self, layer: &Layer) -> Result<Box<dyn std::io::Read + Send>> {
+        match &layer.origin {
+            Some(origin) => {
+                let reader: FetchReader = self.fetcher.read(origin, &layer.descriptor)?;
+                Ok(Box::new(reader))
+            }
+            None => Ok(Box::new(std::fs::File::open(self.blob_file(layer)?)?)),
+        }
+    }
+
+    /// Where a layer's blob is, if it is on this disk already.
+    pub(crate) fn local_blob(&self, layer: &Layer) -> Option<PathBuf> {
+        let descriptor = &layer.descriptor;
+        let store = if layer.origin.is_some() { &self.base_store } else { &self.store };
+        store.blob(descriptor.digest, descriptor.size)
+    }
+
+    /// Where a layer's blob is, fetched if need be.
+    pub(crate) fn blob_file(&self, layer: &Layer) -> Result<PathBuf> {
+        let descriptor = &layer.descriptor;
+        match &layer.origin {
+            Some(origin) => self.fetcher.file(origin, descriptor),
+            None => self.store.blob(descriptor.digest, descriptor.size).ok_or_else(|| {
+                Error::new(format!("layer {} is gone from the work directory", descriptor.digest))
+            }),
+        }
+    }
+
+    /// Completes a step that has made a layer.
+    pub(crate) fn finish_layer(&self, stage: &mut Stage, layer: NewLayer, created_by: String) -> Result<()> {
+        let (layer, index) = layer.finish()?;
+        stage.push_layer(layer, &index);
+        stage.image.push_history(&self.created, created_by, false);
+        Ok(())
+    }
+
+    /// The image a reference names.
+    pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Image> {
+        let resolved = self
+            .runtime
+            .block_on(self.options.client.resolve(reference, platform))
+            .map_err(registry_error)?;
+        self.report(Event::Resolved { reference: reference.clone(), digest: resolved.manifest.digest() });
+        let manifest = resolved.manifest.value();
+        let config = self
+            .runtime
+            .block_on(self.options.client.config(reference, &manifest.config))
+            .map_err(registry_error)?
+            .into_value();
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            return Err(Error::new(format!(
+                "{reference}: malformed image: its manifest lists {} layers, its config {}",
+                manifest.layers.len(),
+                config.rootfs.diff_ids.len()
+            )));
+        }
+        if let Some(foreign) =
+            manifest.layers.iter().find(|layer| layer.media_type.layer_compression().is_none())
+        {
+            return Err(Error::new(format!("{reference}: unsupported layer type {}", foreign.media_type)));
+        }
+        if !platform.accepts(&config.platform()) {
+            self.report(Event::Warning {
+                line: None,
+                text: format!("{reference} is for {}, not for {}", config.platform(), platform),
+            });
+        }
+        let layers = manifest
+            .layers
+            .iter()
+            .zip(&config.rootfs.diff_ids)
+            .map(|(descriptor, diff_id)| Layer {
+                descriptor: descriptor.clone(),
+                diff_id: *diff_id,
+                origin: Some(reference.clone()),
+            })
+            .collect();
+        Ok(Image { config, layers })
+    }
+
+    /// Uploads to every destination.
+    pub(crate) fn uploads(&self) -> Uploads {
+        let outputs = &self.options.outputs;
+        let destinations = if outputs.no_push { &[][..] } else { &outputs.destinations };
+        Uploads::new(
+            self.options.client.clone(),
+            self.runtime.clone(),
+            destinations,
+            self.options.report.clone(),
+        )
+    }
+
+    /// Removes everything the build has on disk.
+    pub(crate) fn clean_up(&self) -> Result<()> {
+        self.work_dir.remove().during(format!("work directory {}", self.work_dir.path().display()))
+    }
+}
+
+/// A registry's error, with what to do about it.
+pub(crate) fn registry_error(error: registry::Error) -> Error {
+    let hint = error.hint();
+    let converted = Error::new(error.to_string());
+    match hint {
+        Some(hint) => converted.hint(hint),
+        None => converted,
+    }
+}
+
+/// Seconds since 1970 as RFC 3339, in UTC.
+fn rfc3339(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Civil from days, after Howard Hinnant: eras of 400 years that start on 1 March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a build failed, where, and what to do about it.
+
+use std::fmt;
+
+/// A failed build.
+#[derive(Debug)]
+pub struct Error {
+    /// What happened, on one line, in lower case.
+    pub message: String,
+    /// Which lines of the Dockerfile it is about.
+    pub lines: Option<std::ops::RangeInclusive<usize>>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The exit code of the RUN that failed, if one did.
+    pub exit_code: Option<i32>,
+}
+
+/// The outcome of anything in a build.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error that is not about a line yet.
+    pub fn new(message: impl Into<String>) -> Self {
+        Error { message: message.into(), lines: None, hint: None, exit_code: None }
+    }
+
+    /// An error of another kind, with its causes on the same line.
+    pub fn from_chain(error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors repeat their cause in their own text.
+            if !message.ends_with(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        Error::new(message)
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert(hint.into());
+        self
+    }
+
+    /// Adds the lines it is about, unless it has some.
+    #[must_use]
+    pub fn lines(mut self, lines: std::ops::RangeInclusive<usize>) -> Self {
+        self.lines.get_or_insert(lines);
+        self
+    }
+
+    /// Says which lines it is about, whatever it said before.
+    #[must_use]
+    pub fn at_lines(mut self, lines: std::ops::RangeInclusive<usize>) -> Self {
+        self.lines = Some(lines);
+        self
+    }
+
+    /// Says what was being done.
+    #[must_use]
+    pub fn during(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds what was being done to an error of another kind.
+pub(crate) trait Context<T> {
+    /// `what: error`.
+    fn during(self, what: impl fmt::Display) -> Result<T>;
+}
+
+impl<T, E: std::error::Error> Context<T> for std::result::Result<T, E> {
+    fn during(self, what: impl fmt::Display) -> Result<T> {
+        self.map_err(|error| Error::from_chain(&error).during(what))
+    }
+}
+
+macro_rules! message_only {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Error::from_chain(&error)
+            }
+        }
+    )*};
+}
+
+message_only!(
+    std::io::Error,
+    layer::PathError,
+    layer::ReadError,
+    layer::ResolveError,
+    oci::ManifestError,
+    oci::ReferenceError,
+    oci::DigestError
+);

@@ -1,0 +1,90 @@
+//! What a build tells whoever watches it.
+
+use std::time::Duration;
+
+use oci::{Digest, Reference};
+use sandbox::Stream;
+
+/// Something that has happened. Libraries print nothing: the command line turns these into lines.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A stage begins.
+    Stage {
+        /// Its name, or its number.
+        name: String,
+        /// What it starts from.
+        base: String,
+    },
+    /// An instruction begins.
+    Step {
+        /// Its number among all that will run, from one.
+        number: usize,
+        /// How many will run.
+        total: usize,
+        /// The stage's name, or its number.
+        stage: String,
+        /// The instruction, on one line.
+        text: String,
+    },
+    /// The instruction that began last is done.
+    StepDone {
+        /// How long it took.
+        elapsed: Duration,
+        /// Size of the layer it made, compressed, in bytes.
+        layer: Option<u64>,
+    },
+    /// A RUN has written something.
+    Output {
+        /// Where to.
+        stream: Stream,
+        /// What, as it came.
+        bytes: Vec<u8>,
+    },
+    /// A reference of a base image turned out to be this image.
+    Resolved {
+        /// As the Dockerfile has it.
+        reference: Reference,
+        /// Its manifest.
+        digest: Digest,
+    },
+    /// A blob is being fetched.
+    Pulling {
+        /// Which.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A blob is at its destination.
+    Pushed {
+        /// The repository.
+        repository: String,
+        /// Which.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// How it came there.
+        how: &'static str,
+    },
+    /// An image is at its destination.
+    Image {
+        /// Where.
+        reference: Reference,
+        /// Its manifest.
+        digest: Digest,
+    },
+    /// Something the user should know which does not stop the build.
+    Warning {
+        /// Line of the Dockerfile, if it is about one.
+        line: Option<usize>,
+        /// What.
+        text: String,
+    },
+    /// Something that explains the build without being news.
+    Note(String),
+}
+
+/// Receives events, from several threads.
+pub trait Report: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: Event);
+}

@@ -1,0 +1,180 @@
+//! Blobs on their way: downloaded once into the store, read while they arrive.
+//!
+//! A download is a task that writes a file. Whoever needs the bytes reads that file and waits for more at
+//! its end, so that download, inflating and unpacking overlap, no buffer grows with the blob, and a slow
+//! reader never stalls the network. The reader learns at the end whether digest and size were right.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use cache::Store;
+use oci::{Descriptor, Digest, Reference};
+
+use crate::error::{Context, Error, Result};
+use crate::event::{Event, Report};
+
+/// Fetches blobs, each at most once at a time.
+#[derive(Clone)]
+pub(crate) struct Fetcher {
+    client: registry::Client,
+    runtime: tokio::runtime::Handle,
+    store: Store,
+    report: Arc<dyn Report>,
+    running: Arc<Mutex<HashMap<Digest, Arc<Fetch>>>>,
+}
+
+/// A download, running or done.
+pub(crate) struct Fetch {
+    /// A handle on the file from before anything was written, so that it can be read under any name.
+    path: Mutex<PathBuf>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    written: u64,
+    end: Option<Result<(), String>>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(
+        client: registry::Client,
+        runtime: tokio::runtime::Handle,
+        store: Store,
+        report: Arc<dyn Report>,
+    ) -> Self {
+        Fetcher { client, runtime, store, report, running: Arc::default() }
+    }
+
+    /// Starts to fetch a blob, unless it is here or on its way.
+    pub(crate) fn start(&self, image: &Reference, descriptor: &Descriptor) -> Result<Arc<Fetch>> {
+        let mut running = lock(&self.running);
+        if let Some(fetch) = running.get(&descriptor.digest) {
+            let failed = matches!(lock(&fetch.state).end, Some(Err(_)));
+            if !failed {
+                return Ok(fetch.clone());
+            }
+        }
+        let fetch = if let Some(path) = self.store.blob(descriptor.digest, descriptor.size) {
+            Fetch::done(path, descriptor.size)
+        } else {
+            self.download(image, descriptor)?
+        };
+        running.insert(descriptor.digest, fetch.clone());
+        Ok(fetch)
+    }
+
+    /// A reader of a blob, from the store or while it arrives.
+    pub(crate) fn read(&self, image: &Reference, descriptor: &Descriptor) -> Result<FetchReader> {
+        self.start(image, descriptor)?.reader().during(format!("blob {}", descriptor.digest))
+    }
+
+    /// The file of a blob, once all of it is here.
+    pub(crate) fn file(&self, image: &Reference, descriptor: &Descriptor) -> Result<PathBuf> {
+        self.start(image, descriptor)?.wait()
+    }
+
+    fn download(&self, image: &Reference, descriptor: &Descriptor) -> Result<Arc<Fetch>> {
+        let mut pending = self.store.pending().during("download")?;
+        let fetch = Arc::new(Fetch {
+            path: Mutex::new(pending.path().to_owned()),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        self.report.event(Event::Pulling { digest: descriptor.digest, size: descriptor.size });
+        let (client, store, task) = (self.client.clone(), self.store.clone(), fetch.clone());
+        let (image, descriptor) = (image.clone(), descriptor.clone());
+        self.runtime.spawn(async move {
+            let outcome = async {
+                let mut blob = client.blob(&image, &descriptor).await.map_err(|error| error.to_string())?;
+                while let Some(chunk) = blob.chunk().await.map_err(|error| error.to_string())? {
+                    // A write to the page cache: not worth a trip to another thread.
+                    pending.write_all(&chunk).map_err(|error| error.to_string())?;
+                    task.advance(chunk.len() as u64);
+                }
+                // Readers that open the file from now on must find it under its own name.
+                let mut path = lock(&task.path);
+                *path = store.commit_blob(descriptor.digest, pending).map_err(|error| error.to_string())?;
+                Ok(())
+            };
+            let outcome = outcome.await;
+            task.finish(outcome);
+        });
+        Ok(fetch)
+    }
+}
+
+impl Fetch {
+    fn done(path: PathBuf, size: u64) -> Arc<Self> {
+        Arc::new(Fetch {
+            path: Mutex::new(path),
+            state: Mutex::new(State { written: size, end: Some(Ok(())) }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Reads from the start; see the module's words.
+    pub(crate) fn reader(self: &Arc<Self>) -> io::Result<FetchReader> {
+        let path = lock(&self.path);
+        Ok(FetchReader { file: File::open(&*path)?, position: 0, fetch: self.clone() })
+    }
+
+    /// Waits for the end, and says where the blob is.
+    pub(crate) fn wait(&self) -> Result<PathBuf> {
+        let mut state = lock(&self.state);
+        loop {
+            match &state.end {
+                Some(Ok(())) => break,
+                Some(Err(message)) => return Err(Error::new(message.clone())),
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        drop(state);
+        Ok(lock(&self.path).clone())
+    }
+
+    fn advance(&self, count: u64) {
+        lock(&self.state).written += count;
+        self.changed.notify_all();
+    }
+
+    fn finish(&self, outcome: Result<(), String>) {
+        lock(&self.state).end = Some(outcome);
+        self.changed.notify_all();
+    }
+}
+
+/// Reads a blob that may still be arriving.
+pub(crate) struct FetchReader {
+    file: File,
+    position: u64,
+    fetch: Arc<Fetch>,
+}
+
+impl Read for FetchReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = lock(&self.fetch.state);
+        while state.written <= self.position {
+            match &state.end {
+                Some(Ok(())) => return Ok(0),
+                Some(Err(message)) => return Err(io::Error::other(message.clone())),
+                None => state = self.fetch.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        let available = state.written - self.position;
+        drop(state);
+        let limit = usize::try_from(available).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read(&mut buffer[..limit])?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+/// Nothing is left half done under these locks, so a panic elsewhere does not spoil what they guard.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

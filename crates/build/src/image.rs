@@ -1,0 +1,67 @@
+//! Images as a build sees them: a config and layers, of which some have no bytes here yet.
+
+use oci::{Compression, Descriptor, DiffId, History, ImageConfig, MediaType, Reference};
+
+/// The state of a stage: what it would be if it ended here.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// The config; its `rootfs` follows `layers` when it is written.
+    pub(crate) config: ImageConfig,
+    /// The layers, bottom first.
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    /// The blob.
+    pub(crate) descriptor: Descriptor,
+    /// What the blob holds.
+    pub(crate) diff_id: DiffId,
+    /// Where the blob can be had besides the store; `None` for a layer that this build has made.
+    pub(crate) origin: Option<Reference>,
+}
+
+impl Image {
+    /// `FROM scratch`.
+    pub(crate) fn scratch(platform: &oci::Platform) -> Self {
+        let config = ImageConfig {
+            architecture: platform.architecture.clone(),
+            os: platform.os.clone(),
+            variant: platform.variant.clone(),
+            config: oci::Config { working_dir: "/".to_owned(), ..oci::Config::default() },
+            ..ImageConfig::default()
+        };
+        Image { config, layers: Vec::new() }
+    }
+
+    /// Notes an instruction that has made a layer, or none.
+    pub(crate) fn push_history(&mut self, created: &str, created_by: String, empty_layer: bool) {
+        self.config.history.push(History {
+            created: Some(created.to_owned()),
+            created_by: Some(created_by),
+            comment: Some("bako".to_owned()),
+            empty_layer,
+            ..History::default()
+        });
+    }
+}
+
+impl Layer {
+    /// How the blob is packed.
+    pub(crate) fn compression(&self) -> Compression {
+        self.descriptor.media_type.layer_compression().unwrap_or(Compression::Gzip)
+    }
+
+    /// The descriptor as a manifest of OCI's types has it.
+    pub(crate) fn oci_descriptor(&self) -> Descriptor {
+        let media_type = match self.descriptor.media_type.layer_compression() {
+            Some(compression) => MediaType::oci_layer(compression),
+            None => self.descriptor.media_type.clone(),
+        };
+        Descriptor {
+            annotations: self.descriptor.annotations.clone(),
+            ..Descriptor::new(media_type, self.descriptor.digest, self.descriptor.size)
+        }
+    }
+}

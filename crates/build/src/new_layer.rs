@@ -1,0 +1,104 @@
+//! A layer being made: what every step that changes files writes to.
+
+use std::io::{self, Read};
+
+use cache::{Pending, Store};
+use layer::{Content, LayerIndex, LayerWriter, Metadata, Sink, TreePath, WriteOptions};
+use oci::{Compression, Descriptor, MediaType};
+
+use crate::error::{Context, Result};
+use crate::image::Layer;
+
+/// Entries in, a blob of the store and an index out, in one pass.
+pub(crate) struct NewLayer {
+    writer: LayerWriter<Pending>,
+    store: Store,
+    /// Times after this one become it, so that equal inputs give equal bytes.
+    clamp: Option<i64>,
+}
+
+impl NewLayer {
+    pub(crate) fn create(store: &Store, clamp: Option<i64>) -> Result<Self> {
+        let options = WriteOptions { compression: Compression::Gzip, ..WriteOptions::default() };
+        let writer = LayerWriter::new(store.pending()?, options)?;
+        Ok(NewLayer { writer, store: store.clone(), clamp })
+    }
+
+    /// Completes the blob and keeps it.
+    pub(crate) fn finish(self) -> Result<(Layer, LayerIndex)> {
+        let written = self.writer.finish().during("write layer")?;
+        let descriptor =
+            Descriptor::new(MediaType::oci_layer(written.compression), written.digest, written.size);
+        self.store.commit_blob(written.digest, written.destination)?;
+        self.store.put_index(&written.index)?;
+        let layer = Layer { descriptor, diff_id: written.index.diff_id, origin: None };
+        Ok((layer, written.index))
+    }
+}
+
+impl Sink for NewLayer {
+    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
+        let clamped;
+        let metadata = match self.clamp {
+            Some(limit) if metadata.mtime > limit => {
+                clamped = Metadata { mtime: limit, ..metadata.clone() };
+                &clamped
+            }
+            _ => metadata,
+        };
+        let mut accounts = KeepAccounts { store: &self.store, sink: &mut self.writer };
+        accounts.put(path, metadata, content)
+    }
+
+    fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
+        Sink::link(&mut self.writer, path, target)
+    }
+
+    fn remove(&mut self, path: &TreePath) -> io::Result<()> {
+        Sink::remove(&mut self.writer, path)
+    }
+
+    fn clear(&mut self, path: &TreePath) -> io::Result<()> {
+        Sink::clear(&mut self.writer, path)
+    }
+}
+
+/// Hands everything on, and keeps the contents of the two files that turn names into numbers, so that
+/// `--chown=name` needs no layer.
+pub(crate) struct KeepAccounts<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) sink: &'a mut dyn Sink,
+}
+
+/// The files that name users and groups.
+pub(crate) const ACCOUNT_FILES: [&str; 2] = ["etc/passwd", "etc/group"];
+
+/// What is larger is no list of users that anybody made on purpose.
+pub(crate) const ACCOUNT_FILE_LIMIT: u64 = 1 << 20;
+
+impl Sink for KeepAccounts<'_> {
+    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
+        let named = ACCOUNT_FILES.iter().any(|file| file.as_bytes() == path.as_bytes());
+        match content {
+            Content::File { size, data } if named && size <= ACCOUNT_FILE_LIMIT => {
+                let mut bytes = Vec::new();
+                data.take(size).read_to_end(&mut bytes)?;
+                self.store.put_content(&bytes)?;
+                self.sink.put(path, metadata, Content::File { size, data: &mut bytes.as_slice() })
+            }
+            content => self.sink.put(path, metadata, content),
+        }
+    }
+
+    fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
+        self.sink.link(path, target)
+    }
+
+    fn remove(&mut self, path: &TreePath) -> io::Result<()> {
+        self.sink.remove(path)
+    }
+
+    fn clear(&mut self, path: &TreePath) -> io::Result<()> {
+        self.sink.clear(path)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a build is asked to do: plain values, resolved once at the edge.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oci::Platform;
+use sandbox::{Cancel, Isolation};
+
+use crate::event::Report;
+use crate::output::Outputs;
+
+/// Everything a build needs to know.
+pub struct Options {
+    /// The directory that COPY and ADD take files from.
+    pub context: PathBuf,
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// What `.dockerignore` says, or the file of that kind that belongs to the Dockerfile alone.
+    pub ignore: Option<String>,
+    /// Values for ARG.
+    pub build_args: BTreeMap<String, String>,
+    /// The stage to build, if not the last.
+    pub target: Option<String>,
+    /// Labels that win over the Dockerfile's.
+    pub labels: Vec<(String, String)>,
+    /// What the image is for.
+    pub platform: Platform,
+    /// Where it goes.
+    pub outputs: Outputs,
+    /// The time that is noted as that of the build, in seconds since 1970.
+    pub now: i64,
+    /// No time in a new layer is later than this (`SOURCE_DATE_EPOCH`).
+    pub clamp: Option<i64>,
+    /// Where the build may make its work directory.
+    pub work_dir: PathBuf,
+    /// Where base layers and indexes are kept between builds.
+    pub cache_dir: Option<PathBuf>,
+    /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.
+    pub isolation: Result<Arc<dyn Isolation>, String>,
+    /// The client for registries.
+    pub client: registry::Client,
+    /// Who is told what happens.
+    pub report: Arc<dyn Report>,
+    /// What ends the build early.
+    pub cancel: Cancel,
+}
+
+impl fmt::Debug for Options {
+    /// Values of build arguments may be secrets, whatever they should be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("context", &self.context)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}

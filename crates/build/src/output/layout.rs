@@ -1,0 +1,43 @@
+//! The OCI layout: a directory that skopeo, umoci and others read, with this one image in it.
+
+use std::path::{Path, PathBuf};
+
+use layout::{Import, Layout, REFERENCE_NAME};
+use oci::{Descriptor, Digest, MediaType, Reference};
+
+use super::Finished;
+use crate::error::{Context, Result};
+
+/// Writes the image. What the layout's index listed before is listed no more, as with Kaniko; an image
+/// with several tags is listed once for each.
+pub(crate) fn write_layout(
+    path: &Path,
+    image: &Finished,
+    tags: &[Reference],
+    blob: impl Fn(Digest) -> Result<PathBuf>,
+) -> Result<()> {
+    let during = || format!("OCI layout {}", path.display());
+    let layout = Layout::create(path).during(during())?;
+    for layer in &image.layers {
+        let digest = layer.descriptor.digest;
+        layout.import_file(&blob(digest)?, digest, Import::Link).during(during())?;
+    }
+    layout.write_blob(image.config.bytes()).during(during())?;
+    layout.write_blob(image.manifest.bytes()).during(during())?;
+    let descriptor = Descriptor {
+        platform: Some(image.config.value().platform()),
+        ..Descriptor::of(MediaType::OciManifest, &image.manifest)
+    };
+    let mut listed: Vec<Descriptor> = Vec::new();
+    for tag in tags.iter().filter_map(Reference::tag) {
+        let mut descriptor = descriptor.clone();
+        descriptor.annotations.insert(REFERENCE_NAME.to_owned(), tag.to_owned());
+        if !listed.contains(&descriptor) {
+            listed.push(descriptor);
+        }
+    }
+    if listed.is_empty() {
+        listed.push(descriptor);
+    }
+    layout.edit_index(|index| index.manifests = listed).during(during())
+}

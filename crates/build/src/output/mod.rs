@@ -1,0 +1,54 @@
+//! Where a finished image goes: registries, an OCI layout, a docker archive, digest files.
+
+mod archive;
+mod digest_file;
+mod layout;
+mod push;
+
+use std::path::PathBuf;
+
+use oci::{Descriptor, ImageConfig, Manifest, MediaType, Raw, Reference};
+
+pub(crate) use archive::write_archive;
+pub(crate) use digest_file::write_digest_files;
+pub(crate) use layout::write_layout;
+pub(crate) use push::Uploads;
+
+use crate::image::{Image, Layer};
+
+/// What is to be done with the image.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs {
+    /// Where to push it; every one has a tag and no digest.
+    pub destinations: Vec<Reference>,
+    /// Do not push; destinations are names only.
+    pub no_push: bool,
+    /// An archive that `docker load` reads.
+    pub tar_path: Option<PathBuf>,
+    /// A directory for an OCI layout with this one image.
+    pub oci_layout_path: Option<PathBuf>,
+    /// A file for the digest.
+    pub digest_file: Option<PathBuf>,
+}
+
+/// An image in its final form.
+#[derive(Debug, Clone)]
+pub(crate) struct Finished {
+    pub(crate) manifest: Raw<Manifest>,
+    pub(crate) config: Raw<ImageConfig>,
+    pub(crate) layers: Vec<Layer>,
+}
+
+impl Finished {
+    /// Writes config and manifest, once.
+    pub(crate) fn new(image: Image, created: &str) -> Self {
+        let Image { mut config, layers } = image;
+        config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+        config.created = Some(created.to_owned());
+        let config = Raw::write(config);
+        let descriptor = Descriptor::of(MediaType::OciConfig, &config);
+        let blobs = layers.iter().map(Layer::oci_descriptor).collect();
+        let manifest = Raw::write(Manifest::new(MediaType::OciManifest, descriptor, blobs));
+        Finished { manifest, config, layers }
+    }
+}

@@ -1,0 +1,143 @@
+//! Pushes: layers go up while later steps still run; the manifest, which gives the image its name, goes last.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oci::{Descriptor, Digest, MediaType, Reference};
+use registry::{BlobSource, Client, Pushed};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use super::Finished;
+use crate::engine::{Engine, registry_error};
+use crate::error::{Error, Result};
+use crate::event::{Event, Report};
+use crate::image::{Image, Layer};
+
+/// Uploads to every repository among the destinations. Dropped before the end, it stops what is under way;
+/// what has arrived by then has no name and is the registry's to collect.
+pub(crate) struct Uploads {
+    client: Client,
+    runtime: Handle,
+    destinations: Vec<Reference>,
+    report: Arc<dyn Report>,
+    started: BTreeSet<Digest>,
+    tasks: JoinSet<Result<()>>,
+}
+
+impl Uploads {
+    pub(crate) fn new(
+        client: Client,
+        runtime: Handle,
+        destinations: &[Reference],
+        report: Arc<dyn Report>,
+    ) -> Self {
+        let destinations = destinations.to_vec();
+        Uploads { client, runtime, destinations, report, started: BTreeSet::new(), tasks: JoinSet::new() }
+    }
+
+    /// Starts with the base: what a registry has already is only mounted, which costs a request.
+    pub(crate) fn begin(&mut self, base: &Image) {
+        for layer in &base.layers {
+            let Some(origin) = &layer.origin else { continue };
+            let is_near = |destination: &Reference| destination.registry() == origin.registry();
+            if self.destinations.iter().all(is_near) {
+                self.start_everywhere(
+                    &layer.descriptor,
+                    &BlobSource::Repository(origin.clone()),
+                    Some(origin),
+                );
+            }
+        }
+    }
+
+    /// Starts to bring a layer to every repository, unless that is under way: from this disk or, if it is
+    /// not here, from the repository it came from.
+    pub(crate) fn layer(&mut self, engine: &Engine<'_>, layer: &Layer) -> Result<()> {
+        let source = match (engine.local_blob(layer), &layer.origin) {
+            (Some(file), _) => BlobSource::File(file),
+            (None, Some(origin)) => BlobSource::Repository(origin.clone()),
+            (None, None) => return engine.blob_file(layer).map(drop),
+        };
+        self.start_everywhere(&layer.descriptor, &source, layer.origin.as_ref());
+        Ok(())
+    }
+
+    fn start_everywhere(&mut self, descriptor: &Descriptor, source: &BlobSource, origin: Option<&Reference>) {
+        if self.started.insert(descriptor.digest) {
+            for repository in self.repositories() {
+                self.start(
+                    repository,
+                    descriptor.clone(),
+                    source.clone(),
+                    origin.cloned().into_iter().collect(),
+                );
+            }
+        }
+    }
+
+    /// One destination of each repository.
+    fn repositories(&self) -> Vec<Reference> {
+        let mut seen = BTreeSet::new();
+        self.destinations.iter().filter(|destination| seen.insert(destination.name())).cloned().collect()
+    }
+
+    /// Waits for the layers, then pushes config and manifest under every name.
+    pub(crate) fn finish(mut self, image: &Finished) -> Result<()> {
+        let config = Descriptor::of(MediaType::OciConfig, &image.config);
+        let source = BlobSource::Bytes(Bytes::copy_from_slice(image.config.bytes()));
+        self.start_everywhere(&config, &source, None);
+        let runtime = self.runtime.clone();
+        runtime.block_on(async {
+            while let Some(outcome) = self.tasks.join_next().await {
+                outcome.map_err(|error| Error::new(format!("upload: {error}")))??;
+            }
+            for destination in &self.destinations {
+                let bytes = Bytes::copy_from_slice(image.manifest.bytes());
+                let digest = self
+                    .client
+                    .push_manifest(destination, &MediaType::OciManifest, bytes)
+                    .await
+                    .map_err(registry_error)?;
+                self.report.event(Event::Image { reference: destination.clone(), digest });
+            }
+            Ok(())
+        })
+    }
+
+    fn start(
+        &mut self,
+        destination: Reference,
+        descriptor: Descriptor,
+        source: BlobSource,
+        mount_from: Vec<Reference>,
+    ) {
+        let (client, report) = (self.client.clone(), self.report.clone());
+        self.tasks.spawn_on(
+            async move {
+                let how = client
+                    .push_blob(&destination, &descriptor, &source, &mount_from)
+                    .await
+                    .map_err(registry_error)?;
+                let (repository, how) = (destination.name(), shown(&how));
+                report.event(Event::Pushed {
+                    repository,
+                    digest: descriptor.digest,
+                    size: descriptor.size,
+                    how,
+                });
+                Ok(())
+            },
+            &self.runtime,
+        );
+    }
+}
+
+fn shown(how: &Pushed) -> &'static str {
+    match how {
+        Pushed::Existed => "was there",
+        Pushed::Mounted { .. } => "mounted",
+        Pushed::Uploaded { .. } => "sent",
+    }
+}

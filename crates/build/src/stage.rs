@@ -1,0 +1,320 @@
+//! A stage being built: an image so far, and as much of its filesystem as somebody has needed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use layer::{
+    Change, Content, Discard, Kind, LayerIndex, Metadata, ReadError, Sink, Tree, TreePath, read_layer,
+};
+use rootfs::Workspace;
+
+use crate::engine::Engine;
+use crate::error::{Context, Error, Result};
+use crate::image::{Image, Layer};
+use crate::new_layer::{ACCOUNT_FILE_LIMIT, ACCOUNT_FILES, KeepAccounts};
+use crate::scope::Scope;
+use crate::users::Accounts;
+
+/// A stage, from its FROM on.
+pub(crate) struct Stage {
+    /// Its name, or its number.
+    pub(crate) name: String,
+    /// What it would be if it ended here.
+    pub(crate) image: Image,
+    /// What `$NAME` means.
+    pub(crate) scope: Scope,
+    /// A CMD of this stage is kept by a later ENTRYPOINT; one of the base is not.
+    pub(crate) has_own_cmd: bool,
+    /// A RUN is still to come, so that layers are better unpacked than only indexed.
+    pub(crate) will_run: bool,
+    tree: Option<Rc<Tree>>,
+    workspace: Option<Workspace>,
+    /// How many layers are in the workspace.
+    applied: usize,
+}
+
+impl Stage {
+    pub(crate) fn new(name: &str, image: Image) -> Self {
+        let scope = Scope::of_environment(&image.config.config.env);
+        Stage {
+            name: name.to_owned(),
+            image,
+            scope,
+            has_own_cmd: false,
+            will_run: false,
+            tree: None,
+            workspace: None,
+            applied: 0,
+        }
+    }
+
+    /// A stage that starts where this one has ended.
+    pub(crate) fn derive(&self, name: &str) -> Self {
+        Stage {
+            name: name.to_owned(),
+            image: self.image.clone(),
+            scope: self.scope.clone(),
+            has_own_cmd: false,
+            will_run: false,
+            tree: self.tree.clone(),
+            workspace: None,
+            applied: 0,
+        }
+    }
+
+    /// The folder that relative paths are relative to.
+    pub(crate) fn working_dir(&self) -> Result<TreePath> {
+        Ok(TreePath::root().join_clean(&self.image.config.config.working_dir)?)
+    }
+
+    /// The filesystem as a value. Layers whose index is not known are read for it: into a directory if a RUN
+    /// will need one, else by themselves.
+    pub(crate) fn tree(&mut self, engine: &Engine) -> Result<Rc<Tree>> {
+        if let Some(tree) = &self.tree {
+            return Ok(tree.clone());
+        }
+        if self.will_run {
+            self.materialise(engine)?;
+        } else {
+            let mut tree = Tree::new();
+            for layer in self.image.layers.iter().filter(|layer| engine.index(layer).is_none()) {
+                engine.prefetch(layer)?;
+            }
+            for (number, layer) in self.image.layers.iter().enumerate() {
+                let index = match engine.index(layer) {
+                    Some(index) => index,
+                    None => engine.timings.measure("index layers", || {
+                        let index = read(engine, layer, engine.read_blob(layer)?, &mut Discard);
+                        checked(engine, layer, index.during(about(layer))?)
+                    })?,
+                };
+                tree.apply(layer_number(number), &index);
+            }
+            self.tree = Some(Rc::new(tree));
+        }
+        Ok(self.tree.clone().expect("it was made just now"))
+    }
+
+    /// Adds a finished layer on top.
+    pub(crate) fn push_layer(&mut self, layer: Layer, index: &LayerIndex) {
+        if let Some(tree) = &mut self.tree {
+            Rc::make_mut(tree).apply(layer_number(self.image.layers.len()), index);
+        }
+        self.image.layers.push(layer);
+    }
+
+    /// Brings every layer into the workspace, and hands it out.
+    pub(crate) fn materialise(&mut self, engine: &Engine) -> Result<&mut Workspace> {
+        if self.workspace.is_none() {
+            self.workspace = Some(engine.new_workspace()?);
+        }
+        let workspace = self.workspace.as_mut().expect("it was made just now");
+        for layer in &self.image.layers[self.applied..] {
+            engine.prefetch(layer)?;
+        }
+        let known = self.tree.take();
+        let mut tree = Tree::new();
+        for (number, layer) in self.image.layers.iter().enumerate().skip(self.applied) {
+            let beneath = known.as_deref().unwrap_or(&tree);
+            let index = engine.timings.measure("unpack layers", || {
+                let blob = engine.read_blob(layer)?;
+                let index = workspace
+                    .with_sink(beneath, |sink| Ok(read(engine, layer, blob, sink)?))
+                    .during(about(layer))?;
+                checked(engine, layer, index)
+            })?;
+            if known.is_none() {
+                tree.apply(layer_number(number), &index);
+            }
+            self.applied += 1;
+        }
+        self.tree = Some(known.unwrap_or_else(|| Rc::new(tree)));
+        Ok(workspace)
+    }
+
+    /// Says that the layer pushed last is in the workspace, since it was made of it.
+    pub(crate) fn layer_is_in_workspace(&mut self) {
+        self.applied = self.image.layers.len();
+    }
+
+    /// Users and groups.
+    pub(crate) fn accounts(&mut self, engine: &Engine) -> Result<Accounts> {
+        let tree = self.tree(engine)?;
+        let [passwd, group] = ACCOUNT_FILES;
+        Ok(Accounts {
+            passwd: self.small_file(engine, &tree, passwd)?,
+            group: self.small_file(engine, &tree, group)?,
+        })
+    }
+
+    fn small_file(&mut self, engine: &Engine, tree: &Tree, path: &str) -> Result<Option<Vec<u8>>> {
+        let resolved = tree.resolve(&TreePath::new(path)?, true)?;
+        let Some(inode) = resolved.inode else { return Ok(None) };
+        let Kind::File { size, content } = inode.node.kind else {
+            return Err(Error::new(format!("/{path} of the image is no regular file")));
+        };
+        if size > ACCOUNT_FILE_LIMIT {
+            return Err(Error::new(format!(
+                "/{path} of the image is larger than {ACCOUNT_FILE_LIMIT} bytes"
+            )));
+        }
+        if let Some(bytes) = engine.store().content(content).or_else(|| engine.base_store().content(content))
+        {
+            return Ok(Some(bytes));
+        }
+        let files = Files::new(self, engine)?;
+        files.prepare(self, engine, tree, &BTreeSet::from([resolved.path.clone()]))?;
+        let mut bytes = Vec::new();
+        files.open(self, tree, &resolved.path)?.read_to_end(&mut bytes)?;
+        engine.store().put_content(&bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Where a file is in the workspace, if the workspace has what the tree has there.
+    fn in_workspace(&self, tree: &Tree, path: &TreePath) -> Option<&Workspace> {
+        let inode = tree.get(path)?;
+        self.workspace.as_ref().filter(|_| (inode.layer as usize) < self.applied)
+    }
+}
+
+/// The files of a stage, for those who copy from it. What is not in a directory already is taken from the
+/// layers that have it, and only what is wanted.
+pub(crate) struct Files {
+    directory: PathBuf,
+    picked: RefCell<BTreeMap<TreePath, PathBuf>>,
+}
+
+impl Files {
+    pub(crate) fn new(stage: &Stage, engine: &Engine) -> Result<Self> {
+        let directory = engine.scratch_directory(&stage.name)?;
+        Ok(Files { directory, picked: RefCell::default() })
+    }
+
+    /// Makes regular files at hand. Layers that hold none of them are not touched.
+    pub(crate) fn prepare(
+        &self,
+        stage: &Stage,
+        engine: &Engine,
+        tree: &Tree,
+        wanted: &BTreeSet<TreePath>,
+    ) -> Result<()> {
+        let mut by_layer: BTreeMap<u32, BTreeSet<TreePath>> = BTreeMap::new();
+        for path in wanted {
+            let Some(inode) = tree.get(path) else { continue };
+            if stage.in_workspace(tree, path).is_none() {
+                by_layer.entry(inode.layer).or_default().insert(path.clone());
+            }
+        }
+        for (number, wanted) in by_layer {
+            let layer = &stage.image.layers[number as usize];
+            engine.timings.measure("read layers for COPY", || self.pick(engine, layer, wanted))?;
+        }
+        Ok(())
+    }
+
+    fn pick(&self, engine: &Engine, layer: &Layer, wanted: BTreeSet<TreePath>) -> Result<()> {
+        // A hard link's bytes are under the first name that its layer gave the file.
+        let index = engine.index(layer);
+        let links: BTreeMap<&TreePath, &TreePath> = index
+            .iter()
+            .flat_map(|index| &index.changes)
+            .filter_map(|change| match change {
+                Change::Link { path, target } => Some((path, target)),
+                _ => None,
+            })
+            .collect();
+        let mut names: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
+        for path in wanted {
+            let mut first = &path;
+            while let Some(target) = links.get(first) {
+                first = target;
+            }
+            names.entry(first.clone()).or_default().push(path.clone());
+        }
+        let mut pick = Pick { files: self, names };
+        let index = read(engine, layer, engine.read_blob(layer)?, &mut pick).during(about(layer))?;
+        checked(engine, layer, index).map(drop)
+    }
+
+    /// Opens a file that was prepared.
+    pub(crate) fn open(&self, stage: &Stage, tree: &Tree, path: &TreePath) -> Result<Box<dyn Read + Send>> {
+        let file = match (stage.in_workspace(tree, path), self.picked.borrow().get(path)) {
+            (Some(workspace), _) => workspace.open_file(path),
+            (None, Some(file)) => File::open(file),
+            (None, None) => return Err(Error::new(format!("{path}: its layer does not hold it"))),
+        };
+        Ok(Box::new(file.during(path)?))
+    }
+}
+
+/// Writes the wanted files of a layer under numbers.
+struct Pick<'a> {
+    files: &'a Files,
+    names: BTreeMap<TreePath, Vec<TreePath>>,
+}
+
+impl Sink for Pick<'_> {
+    fn put(&mut self, path: &TreePath, _: &Metadata, content: Content<'_>) -> io::Result<()> {
+        let (Content::File { data, .. }, Some(names)) = (content, self.names.get(path)) else {
+            return Ok(());
+        };
+        let mut found = self.files.picked.borrow_mut();
+        let place = self.files.directory.join(found.len().to_string());
+        let mut file = File::create(&place)?;
+        io::copy(data, &mut file)?;
+        file.flush()?;
+        for name in names {
+            found.insert(name.clone(), place.clone());
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, _: &TreePath, _: &TreePath) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &TreePath) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self, _: &TreePath) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a layer's blob into `sink`.
+fn read(
+    engine: &Engine,
+    layer: &Layer,
+    blob: Box<dyn Read + Send>,
+    sink: &mut dyn Sink,
+) -> std::result::Result<LayerIndex, ReadError> {
+    read_layer(blob, layer.compression(), &mut KeepAccounts { store: engine.base_store(), sink })
+}
+
+/// Checks that a layer was what its image says, and keeps its index.
+fn checked(engine: &Engine, layer: &Layer, index: LayerIndex) -> Result<LayerIndex> {
+    if index.diff_id != layer.diff_id {
+        engine.base_store().remove_blob(layer.descriptor.digest)?;
+        let (found, said) = (index.diff_id, layer.diff_id);
+        return Err(Error::new(format!(
+            "{}: it holds {found}, the image's config says {said}",
+            about(layer)
+        ))
+        .hint("the image is damaged or forged; build or push it again"));
+    }
+    engine.base_store().put_index(&index)?;
+    Ok(index)
+}
+
+fn about(layer: &Layer) -> String {
+    format!("layer {}", layer.descriptor.digest)
+}
+
+fn layer_number(number: usize) -> u32 {
+    u32::try_from(number).expect("a manifest of 4 MiB cannot list so many layers")
+}

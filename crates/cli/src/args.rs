@@ -1,0 +1,229 @@
+//! The command line: Kaniko's flags for a build, and a few commands beside it.
+//!
+//! Only text is checked here; nothing is opened.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds OCI images from a Dockerfile, without a daemon, in any container.
+///
+/// Without a command, builds: the flags are those of Kaniko's executor. The digest of the image goes to
+/// stdout, everything else to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "bako", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+}
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show which isolations for RUN work here, and why the others do not.
+    Probe {
+        /// Where a build would work.
+        #[arg(long, value_name = "DIR")]
+        work_dir: Option<PathBuf>,
+    },
+    /// A small registry for laptops, tests and sites without a network.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Print the version.
+    Version,
+}
+
+/// What to do with a registry.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// Serve the OCI distribution protocol. Each repository is kept as an OCI layout.
+    Serve {
+        /// Where the repositories are.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Address and port; port 0 takes a free one and prints it.
+        #[arg(long, default_value = "127.0.0.1:5000")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+/// A boolean as Go's flag package reads it.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// `KEY=VALUE`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+fn pair(text: &str) -> Result<Pair, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok(Pair { key: key.to_owned(), value: value.to_owned() }),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Plain lines.
+    Text,
+    /// Lines with colour, where stderr is a terminal that shows it.
+    Color,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Verbosity {
+    /// Errors only; Kaniko's `panic` and `fatal` are the same here.
+    #[value(alias = "panic", alias = "fatal")]
+    Error,
+    /// And warnings.
+    #[value(alias = "warning")]
+    Warn,
+    /// And what is being done.
+    Info,
+    /// And why.
+    Debug,
+    /// And every request.
+    Trace,
+}
+
+/// How a RUN is kept to its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IsolationArg {
+    /// The best of those that work here.
+    Auto,
+    /// Namespaces and, where the kernel allows it, an overlay.
+    Ns,
+    /// chroot(2) alone.
+    Chroot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Directory with the files to build from.
+    #[arg(long, short = 'c', value_name = "DIR", default_value = "/workspace/")]
+    pub(crate) context: String,
+    /// The Dockerfile: a path from here or, if there is none, in the context.
+    #[arg(long, short = 'f', value_name = "FILE", default_value = "Dockerfile")]
+    pub(crate) dockerfile: PathBuf,
+    /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
+    #[arg(long, short = 'd', value_name = "IMAGE")]
+    pub(crate) destination: Vec<String>,
+    /// Value of an ARG, as NAME=VALUE; NAME alone takes the value of that environment variable. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) build_arg: Vec<String>,
+    /// The stage to build; the last one if not given.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// A label of the image, as NAME=VALUE. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) label: Vec<Pair>,
+    /// Build, but do not push.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set, hide_possible_values = true, env = "KANIKO_NO_PUSH")]
+    pub(crate) no_push: bool,
+    /// Write an archive for `docker load` to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tar_path: Option<PathBuf>,
+    /// Write an OCI layout with the image to this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) oci_layout_path: Option<PathBuf>,
+    /// Write the digest of the image to this file, once all is done.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<PathBuf>,
+    /// Push by plain HTTP. Registries on the loopback interface need no such flag.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) insecure: bool,
+    /// Pull by plain HTTP.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) insecure_pull: bool,
+    /// A registry to use by plain HTTP. May be repeated.
+    #[arg(long, value_name = "REGISTRY")]
+    pub(crate) insecure_registry: Vec<String>,
+    /// Push without checking the registry's certificate.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) skip_tls_verify: bool,
+    /// Pull without checking the registry's certificate.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) skip_tls_verify_pull: bool,
+    /// A registry whose certificate is not checked. May be repeated.
+    #[arg(long, value_name = "REGISTRY")]
+    pub(crate) skip_tls_verify_registry: Vec<String>,
+    /// A certificate authority for one registry, as REGISTRY=FILE. May be repeated.
+    #[arg(long, value_name = "REGISTRY=FILE", value_parser = pair)]
+    pub(crate) registry_certificate: Vec<Pair>,
+    /// How much to say.
+    #[arg(long, short = 'v', value_enum, default_value = "info", ignore_case = true)]
+    pub(crate) verbosity: Verbosity,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "color", ignore_case = true)]
+    pub(crate) log_format: LogFormat,
+    /// How a RUN is kept to its root.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) isolation: IsolationArg,
+    /// Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if
+    /// /cache is there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Where to work. A directory is made in it for each build, and removed at its end.
+    #[arg(long, value_name = "DIR", env = "KANIKO_DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Say at the end where the time went.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) timings: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<BuildArgs, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.build)
+    }
+
+    #[test]
+    fn is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn booleans_are_gos() {
+        for (flag, value) in [
+            ("--insecure", true),
+            ("--insecure=true", true),
+            ("--insecure=1", true),
+            ("--insecure=T", true),
+            ("--insecure=false", false),
+            ("--insecure=F", false),
+        ] {
+            assert_eq!(parse(&format!("bako {flag} -d r.example/a")).unwrap().insecure, value, "{flag}");
+        }
+        assert!(parse("bako --insecure=yes").is_err());
+    }
+
+    #[test]
+    fn kanikos_spellings() {
+        let args =
+            parse("bako -c /src -f=Dockerfile3 -d a:1 --destination=b:2 --build-arg A=1 --build-arg B")
+                .unwrap();
+        assert_eq!(args.context, "/src");
+        assert_eq!(args.dockerfile, PathBuf::from("Dockerfile3"));
+        assert_eq!(args.destination, ["a:1", "b:2"]);
+        assert_eq!(args.build_arg, ["A=1", "B"]);
+        assert_eq!(parse("bako -v WARN").unwrap().verbosity, Verbosity::Warn);
+        assert!(parse("bako --label x").is_err());
+        assert!(parse("bako --no-such-flag").is_err());
+    }
+}

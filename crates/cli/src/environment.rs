@@ -1,0 +1,125 @@
+//! What is taken from the environment: folders, credentials, proxies, times. Read once, here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use registry::{ClientOptions, Exemption, Keychain, Proxies, Secret};
+
+use crate::args::BuildArgs;
+
+/// Where a build works: as told, else where temporary files go. `/var/tmp` goes before `/tmp`, which is
+/// memory on some systems.
+pub(crate) fn work_dir(given: Option<PathBuf>) -> PathBuf {
+    let temporary = || std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).map(PathBuf::from);
+    given.or_else(temporary).unwrap_or_else(|| {
+        let usual = Path::new("/var/tmp");
+        if is_writable(usual) { usual.to_owned() } else { PathBuf::from("/tmp") }
+    })
+}
+
+/// True if a directory takes new entries: tried, since permissions do not tell of read-only mounts.
+fn is_writable(directory: &Path) -> bool {
+    let probe = directory.join(format!(".bako-probe-{}", std::process::id()));
+    std::fs::create_dir(&probe).is_ok() && std::fs::remove_dir(&probe).is_ok()
+}
+
+/// Where bases are kept between builds: as told, else Kaniko's `/cache` if somebody has mounted that.
+pub(crate) fn cache_dir(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| {
+        let usual = Path::new("/cache");
+        is_writable(usual).then(|| usual.to_owned())
+    })
+}
+
+/// `SOURCE_DATE_EPOCH`, see <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub(crate) fn source_date_epoch(build_args: &BTreeMap<String, String>) -> anyhow::Result<Option<i64>> {
+    let given =
+        build_args.get("SOURCE_DATE_EPOCH").cloned().or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok());
+    match given {
+        None => Ok(None),
+        Some(text) if text.is_empty() => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(seconds) => Ok(Some(seconds)),
+            Err(_) => bail!("SOURCE_DATE_EPOCH={text}: expected a number of seconds since 1970"),
+        },
+    }
+}
+
+/// `--build-arg`: a name alone takes its value from the environment and, as with Kaniko, is empty without one.
+pub(crate) fn build_args(given: &[String]) -> BTreeMap<String, String> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => (text.clone(), std::env::var(text).unwrap_or_default()),
+        })
+        .collect()
+}
+
+/// How to meet registries: flags, credentials and proxies.
+pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> {
+    let mut certificates = BTreeMap::new();
+    for pair in &args.registry_certificate {
+        let text = std::fs::read_to_string(&pair.value)
+            .with_context(|| format!("--registry-certificate {}={}", pair.key, pair.value))?;
+        certificates.insert(pair.key.clone(), text);
+    }
+    Ok(ClientOptions {
+        keychain: keychain()?,
+        plain_http: Exemption {
+            pull: args.insecure_pull,
+            push: args.insecure,
+            registries: args.insecure_registry.iter().cloned().collect(),
+        },
+        skip_tls_verify: Exemption {
+            pull: args.skip_tls_verify_pull || args.skip_tls_verify,
+            push: args.skip_tls_verify,
+            registries: args.skip_tls_verify_registry.iter().cloned().collect(),
+        },
+        certificates,
+        proxies: proxies(),
+        ..ClientOptions::default()
+    })
+}
+
+/// Docker's `config.json`: in `$DOCKER_CONFIG`, in `$HOME/.docker`, and where Kaniko's users mount it.
+fn keychain() -> anyhow::Result<Keychain> {
+    let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let candidates = [
+        directory("DOCKER_CONFIG"),
+        directory("HOME").map(|home| home.join(".docker")),
+        Some(PathBuf::from("/kaniko/.docker")),
+    ];
+    let mut keychain = Keychain::anonymous();
+    let mut seen = Vec::new();
+    for path in candidates.into_iter().flatten().map(|directory| directory.join("config.json")) {
+        if seen.contains(&path) {
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let found = Keychain::from_docker_config(&text, &path.display().to_string())?;
+                keychain = keychain.or(found);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                // Another user's home, as when a pod overrides the user but not HOME.
+            }
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+        seen.push(path);
+    }
+    Ok(keychain)
+}
+
+fn proxies() -> Proxies {
+    let of = |names: [&str; 2]| {
+        names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+    };
+    Proxies {
+        http: of(["http_proxy", "HTTP_PROXY"]).map(Secret::new),
+        https: of(["https_proxy", "HTTPS_PROXY"]).map(Secret::new),
+        no_proxy: of(["no_proxy", "NO_PROXY"]),
+    }
+}
