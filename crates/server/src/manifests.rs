@@ -122,23 +122,14 @@ impl Registry {
         parameters: Parameters,
     ) -> Result<Response, Refusal> {
         blocking(move || {
-            let layout = self.layout(&repository)?;
             let wanted = parameters.get("artifactType");
-            let mut referrers: BTreeMap<Digest, Descriptor> = BTreeMap::new();
-            for listed in layout.index()?.manifests {
-                // What was removed or damaged behind our back refers to nothing.
-                let Ok(bytes) = layout.read_blob(listed.digest, LIMIT) else { continue };
-                let Ok(document) = ManifestOrIndex::parse(bytes, Some(listed.media_type.as_str())) else {
-                    continue;
-                };
-                let referrer = describe(&document, listed);
-                if subject(&document) == Some(digest)
-                    && wanted.is_none_or(|wanted| referrer.artifact_type.as_ref() == Some(wanted))
-                {
-                    referrers.insert(referrer.digest, referrer);
-                }
-            }
-            let index = Raw::write(Index::new(referrers.into_values().collect()));
+            let found = match self.layout(&repository) {
+                Ok(layout) => referrers(&layout, digest, wanted)?,
+                // To "not found" clients answer by doing without this route, also for what they push next.
+                Err(LayoutError::NotALayout { .. }) => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
+            let index = Raw::write(Index::new(found));
             let mut response =
                 ([(header::CONTENT_TYPE, MediaType::OciIndex.as_str())], index.bytes().to_vec())
                     .into_response();
@@ -259,6 +250,23 @@ fn subject(document: &ManifestOrIndex) -> Option<Digest> {
         ManifestOrIndex::Index(raw) => &raw.value().subject,
     };
     subject.as_ref().map(|descriptor| descriptor.digest)
+}
+
+/// The manifests with a subject, of one type if one is wanted, each once and in a stable order.
+fn referrers(layout: &Layout, to: Digest, wanted: Option<&String>) -> Result<Vec<Descriptor>, LayoutError> {
+    let mut found: BTreeMap<Digest, Descriptor> = BTreeMap::new();
+    for listed in layout.index()?.manifests {
+        // What was removed or damaged behind our back refers to nothing.
+        let Ok(bytes) = layout.read_blob(listed.digest, LIMIT) else { continue };
+        let Ok(document) = ManifestOrIndex::parse(bytes, Some(listed.media_type.as_str())) else { continue };
+        let referrer = describe(&document, listed);
+        if subject(&document) == Some(to)
+            && wanted.is_none_or(|wanted| referrer.artifact_type.as_ref() == Some(wanted))
+        {
+            found.insert(referrer.digest, referrer);
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 /// The descriptor of a referrer. A manifest without a type of its own has its config's.

@@ -41,9 +41,9 @@ impl Registry {
         let failed = |source| ServeError::Directory { dir: registry.dir.clone(), source };
         fs::create_dir_all(&registry.dir).map_err(failed)?;
         for repository in registry.repositories().map_err(failed)? {
-            match registry.layout(&repository) {
-                Ok(_) | Err(LayoutError::NotALayout { .. }) => {}
-                Err(error) => return Err(error.into()),
+            // One that is damaged is no reason to keep the others from being served.
+            if let Err(error) = registry.layout(&repository) {
+                tracing::warn!(%repository, %error, "a folder cannot be served");
             }
         }
         Ok(registry)

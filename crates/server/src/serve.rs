@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use layout::LayoutError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -45,9 +44,6 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// A repository in it cannot be used.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
 }
 
 /// A registry that is being served, until [`shutdown`](Server::shutdown) or the end of its runtime.

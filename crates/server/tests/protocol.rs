@@ -235,6 +235,12 @@ async fn uploads_that_come_to_nothing_leave_nothing() {
     std::fs::write(registry.dir.path().join("a/.bako-left"), "half").unwrap();
     Registry::open(registry.dir.path(), None).unwrap();
     assert_eq!(names(), ["blobs", "index.json", "oci-layout"]);
+    // A repository that is damaged does not keep the others from being served.
+    std::fs::create_dir(registry.dir.path().join("damaged")).unwrap();
+    std::fs::write(registry.dir.path().join("damaged/oci-layout"), "{").unwrap();
+    Registry::open(registry.dir.path(), None).unwrap();
+    registry.check("GET /v2/damaged/tags/list", &[], b"", "500 UNKNOWN").await;
+    registry.check("GET /v2/_catalog", &[], b"", "200").await;
 }
 
 #[tokio::test]
@@ -391,6 +397,8 @@ async fn lists() {
 #[tokio::test]
 async fn referrers() {
     let registry = Fixture::new();
+    let absent = format!("GET /v2/absent/referrers/{}", Digest::of(b"x"));
+    registry.check(&absent, &[], b"", "200").await;
     let subject = registry.image("a", "layer").await;
     let path = |digest: Digest| format!("/v2/a/referrers/{digest}");
     assert!(registry.get(&path(subject.digest())).await.text().contains(r#""manifests":[]"#));
