@@ -197,3 +197,51 @@ fn value_span(line: Line, value: &str) -> Span {
     let end = line.start + line.text.trim_end().len();
     Span { start: end - value.len(), end, ..line.span() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syntax_is_found() {
+        for (text, image, arguments) in [
+            ("# syntax=docker/dockerfile:1\nFROM x", "docker/dockerfile:1", ""),
+            ("#syntax = a b c \nFROM x", "a", "b c"),
+            ("#!/usr/bin/env x\n# syntax=a\nFROM x", "a", ""),
+            ("//syntax=a\n", "a", ""),
+            ("// Syntax = a\n{}", "a", ""),
+            ("{\"syntax\": \"a\", \"other\": 1}", "a", ""),
+            ("\u{feff}# syntax=a", "a", ""),
+        ] {
+            let expected = Syntax { image: image.to_owned(), arguments: arguments.to_owned() };
+            assert_eq!(detect_syntax(text), Some(expected), "{text}");
+        }
+        for text in
+            ["", "FROM x", "# a comment\n# syntax=a", "\n# syntax=a", "# syntax=", "{}", "//x\n//syntax=a"]
+        {
+            assert_eq!(detect_syntax(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn check_is_read() {
+        let check = Check::parse("skip=A, b;error=true;experimental=all").unwrap();
+        assert!(check.skip.contains("a") && check.skip.contains("B") && !check.skip.contains("C"));
+        assert_eq!((check.error, check.experimental), (true, Rules::All));
+        for (text, error) in [
+            ("foo=1", "invalid check option \"foo\""),
+            ("foo", "invalid check option \"foo\""),
+            ("error=maybe", "invalid check option \"error=maybe\""),
+        ] {
+            assert_eq!(Check::parse(text), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn values_know_their_place() {
+        let text = "#  syntax =  a b  \n# check=skip=all\nFROM x";
+        let directives = Directives::parse(text).unwrap();
+        let spans = [directives.syntax.unwrap().span, directives.check.unwrap().span];
+        assert_eq!(spans.map(|span| &text[span.range()]), ["a b", "skip=all"]);
+    }
+}

@@ -70,7 +70,7 @@ impl<'a> Lines<'a> {
         let line = Line { raw, text, start: self.position, number: self.number };
         self.position += raw.len();
         self.last = line.span();
-        if raw.len() > LONGEST {
+        if raw.strip_suffix('\n').unwrap_or(raw).len() > LONGEST {
             let message = format!("dockerfile line greater than max allowed size of {LONGEST}");
             return Err(ParseError::new(line.span(), message));
         }

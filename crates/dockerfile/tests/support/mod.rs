@@ -30,8 +30,8 @@ pub(crate) fn with_environment(input: &str) -> (impl Fn(&str) -> Option<String>,
     let (pairs, rest) = input.split_once(":: ").unwrap_or(("", input));
     let pairs = format!("HOME=/home;SHELL=bash;KOREAN=한국어;EMPTY=;{}", pairs.trim());
     let lookup = move |name: &str| {
-        let values = pairs.split(';').filter_map(|pair| pair.split_once('='));
-        values.filter(|(known, _)| *known == name).next_back().map(|(_, value)| value.to_owned())
+        let mut values = pairs.split(';').filter_map(|pair| pair.split_once('='));
+        values.rfind(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     };
     (lookup, rest)
 }
