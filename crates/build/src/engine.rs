@@ -22,7 +22,6 @@ use crate::options::Options;
 use crate::output::Uploads;
 use crate::stage::Stage;
 use crate::timings::Timings;
-use crate::workdir::WorkDir;
 
 /// One build in progress.
 pub(crate) struct Engine<'a> {
@@ -32,7 +31,6 @@ pub(crate) struct Engine<'a> {
     /// Values of the ARGs before the first FROM, of the caller's, and of those the platform gives.
     pub(crate) globals: GlobalScope,
     created: String,
-    work_dir: WorkDir,
     /// What this build makes.
     store: Store,
     /// What it gets from elsewhere: in the cache directory, if there is one.
@@ -44,8 +42,7 @@ pub(crate) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(options: &'a Options, runtime: Handle, globals: GlobalScope) -> Result<Self> {
-        let work_dir = WorkDir::create(&options.work_dir)?;
-        let store = Store::open(&work_dir.path().join("store")).during("work directory")?;
+        let store = Store::open(&options.work_dir.path().join("store")).during("work directory")?;
         let base_store = match &options.cache_dir {
             Some(directory) => Store::open(directory).during("cache directory")?,
             None => store.clone(),
@@ -58,7 +55,6 @@ impl<'a> Engine<'a> {
             timings: Timings::default(),
             globals,
             created: rfc3339(options.now),
-            work_dir,
             store,
             base_store,
             fetcher,
@@ -145,14 +141,14 @@ impl<'a> Engine<'a> {
     pub(crate) fn scratch_directory(&self, purpose: &str) -> Result<PathBuf> {
         let number = self.scratch.replace(self.scratch.get() + 1);
         let name: String = purpose.chars().filter(char::is_ascii_alphanumeric).collect();
-        let path = self.work_dir.path().join(format!("{number}-{name}"));
+        let path = self.options.work_dir.path().join(format!("{number}-{name}"));
         std::fs::create_dir(&path).during(path.display())?;
         Ok(path)
     }
 
     /// `/etc/hosts` and `/etc/resolv.conf` as a RUN is to see them: path in the root, and a file of ours.
     pub(crate) fn network_files(&self) -> Result<Vec<(&'static str, PathBuf)>> {
-        let directory = self.work_dir.path();
+        let directory = self.options.work_dir.path();
         let hosts = directory.join("hosts");
         let resolv = directory.join("resolv.conf");
         if !hosts.exists() {
@@ -275,7 +271,8 @@ impl<'a> Engine<'a> {
 
     /// Removes everything the build has on disk.
     pub(crate) fn clean_up(&self) -> Result<()> {
-        self.work_dir.remove().during(format!("work directory {}", self.work_dir.path().display()))
+        let work_dir = &self.options.work_dir;
+        work_dir.remove().during(format!("work directory {}", work_dir.path().display()))
     }
 }
 

@@ -10,6 +10,7 @@ use sandbox::{Cancel, Isolation};
 
 use crate::event::Report;
 use crate::output::Outputs;
+use crate::workdir::WorkDir;
 
 /// Everything a build needs to know.
 pub struct Options {
@@ -33,8 +34,8 @@ pub struct Options {
     pub now: i64,
     /// No time in a new layer is later than this (`SOURCE_DATE_EPOCH`).
     pub clamp: Option<i64>,
-    /// Where the build may make its work directory.
-    pub work_dir: PathBuf,
+    /// Where the build works, which is removed with it.
+    pub work_dir: Arc<WorkDir>,
     /// Where base layers and indexes are kept between builds.
     pub cache_dir: Option<PathBuf>,
     /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.

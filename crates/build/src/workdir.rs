@@ -54,21 +54,6 @@ impl WorkDir {
     }
 }
 
-impl WorkDir {
-    /// Removes the work directories of this process below `parent`, for a process that is about to end
-    /// without unwinding.
-    pub fn abandon(parent: &Path) {
-        let own = format!("{PREFIX}{}-", std::process::id());
-        let Ok(entries) = std::fs::read_dir(parent) else { return };
-        for entry in entries.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(own.as_bytes()) {
-                // The next build below this parent collects what cannot be removed now.
-                let _ = remove_tree(&entry.path());
-            }
-        }
-    }
-}
-
 impl Drop for WorkDir {
     fn drop(&mut self) {
         // A build that ends well has removed it and told; this is for the other ways out.

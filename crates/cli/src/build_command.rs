@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use build::{Error, Options, Outcome, Outputs};
+use build::{Error, Options, Outcome, Outputs, WorkDir};
 use oci::{Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
@@ -22,9 +22,15 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Builds, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {
     let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity));
-    let work_dir = environment::work_dir(args.work_dir.clone());
+    let work_dir = match WorkDir::create(&environment::work_dir(args.work_dir.clone())) {
+        Ok(work_dir) => Arc::new(work_dir),
+        Err(error) => {
+            terminal.line(Verbosity::Error, &error.to_string(), json!({}));
+            return ExitCode::FAILURE;
+        }
+    };
     // Before any thread is started: it may have to move this process into a user namespace.
-    let isolation = choose(args.isolation, &work_dir);
+    let isolation = choose(args.isolation, work_dir.path());
     if let Err(error) = sandbox::protect_self() {
         terminal.line(
             Verbosity::Warn,
@@ -80,14 +86,13 @@ fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>
         IsolationArg::Ns => Choice::Ns,
         IsolationArg::Chroot => Choice::Chroot,
     };
-    std::fs::create_dir_all(work_dir).map_err(|error| format!("{}: {error}", work_dir.display()))?;
     sandbox::choose(choice, work_dir).map(Arc::from).map_err(|error| error.to_string())
 }
 
 /// Everything that can be wrong before a build starts.
 fn prepare(
     args: &BuildArgs,
-    work_dir: PathBuf,
+    work_dir: Arc<WorkDir>,
     isolation: Result<Arc<dyn Isolation>, String>,
     terminal: Arc<Terminal>,
 ) -> anyhow::Result<(Options, String)> {
@@ -212,7 +217,8 @@ fn build_with_signals(options: &Options) -> Result<Outcome, Error> {
         };
         cancel.cancel(kind.as_raw_value());
         tokio::time::sleep(GRACE).await;
-        build::WorkDir::abandon(&work_dir);
+        // What cannot be removed now is collected by the next build.
+        let _ = work_dir.remove();
         std::process::exit(128 + kind.as_raw_value());
     });
     let outcome = build::build(options, runtime.handle().clone());

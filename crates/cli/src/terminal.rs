@@ -183,6 +183,11 @@ pub(crate) fn print_result(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// One line about why a small command has failed.
+pub(crate) fn print_error(text: &str) {
+    write_line(format!("error: {text}").as_bytes());
+}
+
 fn write_line(line: &[u8]) {
     let mut out = std::io::stderr().lock();
     // Whoever closed our stderr does not want to read this; the build goes on.
