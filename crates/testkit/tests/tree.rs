@@ -1,9 +1,10 @@
 //! Text to layers, layers to text, and the same from other programs.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use oci::Compression;
-use testkit::{Layer, Tree, available, busybox, pack};
+use testkit::{ImageBuilder, Layer, Tree, available, busybox, pack};
 
 const EVERYTHING: &str = "
     # a comment
@@ -106,6 +107,45 @@ fn without_owner(line: &str) -> String {
     let words: Vec<&str> =
         line.split(' ').enumerate().filter(|(at, _)| *at != 3).map(|(_, word)| word).collect();
     words.join(" ")
+}
+
+#[test]
+fn an_image_is_what_umoci_makes_of_it() {
+    if !available("umoci") {
+        return;
+    }
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: only root can unpack owners");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let layout = layout::Layout::create(dir.path().join("image")).unwrap();
+    let below = "
+        /a dir 0750 1:2
+        /a/gone file = x
+        /a/kept file 4755 3:4 mtime=5 xattr:user.note=hello = y
+        /a/other link 4755 3:4 -> /a/kept
+        /b dir
+        /b/gone file
+        /c symlink -> a/kept
+        /d file
+    ";
+    let above = "
+        /a dir 0700 1:2
+        /a/.wh.gone file
+        /b dir
+        /b/.wh..wh..opq file
+        /b/new fifo 0600 5:6
+        /d dir
+        /d/in file = z
+    ";
+    let stored = ImageBuilder::new().layer(below).compression(Compression::None).layer(above);
+    let stored = stored.store(&layout, Some("1"));
+    let bundle = dir.path().join("bundle");
+    let image = format!("{}:1", layout.dir().display());
+    let output = Command::new("umoci").args(["unpack", "--image", &image]).arg(&bundle).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(Tree::of_image(&layout, &stored.manifest).text(), Tree::of_dir(&bundle.join("rootfs")).text());
 }
 
 #[test]
