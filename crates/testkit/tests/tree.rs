@@ -115,6 +115,7 @@ fn an_image_is_what_umoci_makes_of_it() {
         return;
     }
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        assert!(std::env::var_os("CI").is_none(), "only root can unpack owners");
         eprintln!("skipped: only root can unpack owners");
         return;
     }
