@@ -309,3 +309,86 @@ fn digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(text: &str) -> Vec<u8> {
+        zstd::encode_all(text.as_bytes(), 1).unwrap()
+    }
+
+    fn header(entries: u64) -> String {
+        format!(
+            "{{\"bako-index\":1,\"diff_id\":\"sha256:{}\",\"size\":1024,\"entries\":{entries}}}\n",
+            "0a".repeat(32)
+        )
+    }
+
+    #[test]
+    fn the_form_is_what_it_was() {
+        let hash = ContentHash::of(b"bako").to_string();
+        let text = header(9)
+            + &format!(
+                r#"{{"t":"d","p":"","m":493}}
+{{"t":"f","p":"a","m":420,"u":1,"g":2,"w":-3,"s":4,"h":"{hash}","x":{{"user.a":"1\\xff\\\\"}}}}
+{{"t":"l","p":"\\xff\n\"é\\\\","l":"../t"}}
+{{"t":"c","p":"c","d":[1,3]}}
+{{"t":"b","p":"b","d":[8,0]}}
+{{"t":"p","p":"p"}}
+{{"t":"h","p":"h","l":"a"}}
+{{"t":"-","p":"d/gone"}}
+{{"t":"!","p":"d"}}
+"#
+            );
+        let index = LayerIndex::decode(&packed(&text)[..]).unwrap();
+        assert_eq!(index.changes[2].path().as_bytes(), b"\xff\n\"\xc3\xa9\\");
+        let Change::Put { node, .. } = &index.changes[1] else { panic!("it is a file") };
+        assert_eq!(node.metadata.xattrs[&b"user.a"[..]], b"1\xff\\"[..].into());
+
+        let mut encoded = Vec::new();
+        index.encode(&mut encoded).unwrap();
+        let decoded = zstd::decode_all(&encoded[..]).unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), text);
+    }
+
+    #[test]
+    fn other_versions_are_told_apart_from_damage() {
+        let newer = packed("{\"bako-index\":2,\"anything\":\"else\"}\nat all");
+        assert!(matches!(LayerIndex::decode(&newer[..]), Err(IndexError::Version(2))));
+    }
+
+    #[test]
+    fn what_is_no_index() {
+        for (text, at, fault) in [
+            (String::new(), 1, "missing"),
+            ("{}\n".to_owned(), 1, "not the header"),
+            ("{\"bako-index\":1}\n".to_owned(), 1, "diff_id"),
+            (header(1), 2, "missing"),
+            (header(u64::MAX), 2, "missing"),
+            (header(0) + "{\"t\":\"d\",\"p\":\"d\"}\n", 2, "more lines"),
+            (header(1) + "{\"t\":\"d\",\"p\":\"d\"}", 2, "cut off"),
+            (header(1) + "{\"t\":\"d\"}\n", 2, "`p`"),
+            (header(1) + "{\"t\":\"d\",\"p\":\"d\",\"new\":1}\n", 2, "new"),
+            (header(1) + "{\"t\":\"z\",\"p\":\"d\"}\n", 2, "type 'z'"),
+            (header(1) + "{\"t\":\"d\",\"p\":\"../d\"}\n", 2, "'..'"),
+            (header(1) + "{\"t\":\"d\",\"p\":\"d\\\\\"}\n", 2, "escape"),
+            (header(1) + "{\"t\":\"d\",\"p\":\"d\\\\xg0\"}\n", 2, "escape"),
+            (header(1) + "{\"t\":\"l\",\"p\":\"d\"}\n", 2, "without l"),
+            (header(1) + "{\"t\":\"c\",\"p\":\"d\"}\n", 2, "without d"),
+            (header(1) + "{\"t\":\"f\",\"p\":\"d\",\"h\":\"00\"}\n", 2, "without h"),
+        ] {
+            match LayerIndex::decode(&packed(&text)[..]) {
+                Err(IndexError::Malformed { line, fault: found }) => {
+                    assert!(line == at && found.contains(fault), "{text}: line {line}: {found}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        let whole = packed(&header(0));
+        assert!(LayerIndex::decode(&whole[..]).is_ok());
+        for bytes in [&b"no zstd"[..], &whole[..whole.len() - 1]] {
+            assert!(matches!(LayerIndex::decode(bytes), Err(IndexError::Read(_))));
+        }
+    }
+}

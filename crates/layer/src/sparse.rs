@@ -12,6 +12,10 @@ pub(crate) struct Extent {
 /// The extents of one file. More than this many are refused, since they are kept in memory.
 pub(crate) const MAX_EXTENTS: usize = 1 << 17;
 
+/// The longest sparse file. One block of a tar can claim any length, and each byte of it would be hashed and
+/// perhaps written; runtimes that write holes out could never take even this one.
+const MAX_SIZE: u64 = 1 << 40;
+
 /// Checks that extents follow each other inside a file of `size` bytes and hold `stored` bytes in all.
 pub(crate) fn check(extents: &[Extent], size: u64, stored: u64) -> Result<(), String> {
     let (mut end, mut held) = (0u64, 0u64);
@@ -24,6 +28,9 @@ pub(crate) fn check(extents: &[Extent], size: u64, stored: u64) -> Result<(), St
     }
     if end > size {
         return Err("sparse map goes beyond the end of the file".to_owned());
+    }
+    if size > MAX_SIZE && held < size {
+        return Err(format!("sparse file of {size} bytes, more than 1 TiB"));
     }
     if held != stored {
         return Err(format!("sparse map holds {held} bytes, but {stored} are stored"));
@@ -46,6 +53,9 @@ mod tests {
             (&[(0, 5), (16, 5)], 20, 10, Some("beyond")),
             (&[(u64::MAX, 5)], u64::MAX, 5, Some("overflows")),
             (&[(0, 5)], 20, 6, Some("stored")),
+            (&[(0, 5)], 1 << 40, 5, None),
+            (&[(0, 5)], (1 << 40) + 1, 5, Some("1 TiB")),
+            (&[(0, 1 << 41)], 1 << 41, 1 << 41, None),
         ] {
             let extents: Vec<Extent> = pairs.iter().copied().map(extent).collect();
             match (check(&extents, size, stored), fault) {

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 
 use layer::{Content, Discard, LayerIndex, Metadata, ReadError, Sink, TreePath, read_archive, read_layer};
 use oci::{Compression, Digest};
+use proptest::prelude::*;
 
 /// A header, sealed when it is put into a tar.
 struct Header([u8; 512]);
@@ -528,5 +529,44 @@ fn whose_fault_it_was() {
     // The bytes decide what they are, not the name they come under.
     for compression in [Compression::None, Compression::Zstd] {
         assert_eq!(read_layer(blob, compression, &mut Discard).unwrap(), written.index);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever is changed in a tar, it is read or refused.
+    #[test]
+    fn nothing_panics(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut tar = [
+            records(b'x', &[("path", "long"), ("size", "3"), ("SCHILY.xattr.user.a", "1"), ("mtime", "1.5")]),
+            file("f", b"abc"),
+            records(b'x', &[("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "8")]),
+            file("s", &[&b"1\n2\n3\n"[..], &[0; 506], b"abc"].concat()),
+            header("g", b'S', 3).gnu().set(386, "00000000002\x0000000000003").set(483, "00000000008").with(b"abc"),
+            header("l", b'L', 4).gnu().with(b"long"),
+            header("h", b'1', 3).link("f").with(b""),
+            header("d", b'3', 0).set(329, "0000001").with(b""),
+            end(),
+        ]
+        .concat();
+        for (at, byte) in changes {
+            let at = at.index(tar.len());
+            tar[at] = byte;
+        }
+        // Seal what looks like headers again, or nothing behind the checksum would ever be reached.
+        for block in tar.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+            block[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+        }
+        if let Some(cut) = cut {
+            tar.truncate(cut.index(tar.len()));
+        }
+        let _ = read_layer(&tar[..], Compression::None, &mut Discard);
+        let _ = read_archive(&tar[..], &mut Discard);
     }
 }
