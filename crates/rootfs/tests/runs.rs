@@ -1,5 +1,7 @@
 //! What a command changes, found in both shapes, and whether that layer over its base is what there was.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
 mod common;
 
 use std::path::{Path, PathBuf};
