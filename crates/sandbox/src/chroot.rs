@@ -8,11 +8,14 @@ use crate::cancel::Cancel;
 use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
 use crate::job::Job;
 use crate::launch;
-use crate::process::{Exit, Mount, Network, Process, Stream};
+use crate::process::{Exit, Network, Process, Stream};
 
 const NAME: &str = "chroot";
 
 /// Runs processes under chroot(2).
+///
+/// In place of a mount, a [`crate::Mount::Bind`] of a directory to write to is moved into the root and back, so it must be on
+/// the same filesystem and in one run at a time; of anything else, a copy is put there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chroot;
 
@@ -42,16 +45,6 @@ impl Isolation for Chroot {
                 "--network=none",
                 "it shares the network of the container, which only a network namespace could change",
             );
-        }
-        for mount in &process.mounts {
-            if let Mount::Bind { source, target, .. } = mount
-                && source.is_dir()
-            {
-                return unsupported(
-                    &format!("the directory mount at {}", target.display()),
-                    "it can show single files only, as copies",
-                );
-            }
         }
         let job = Job::Chroot { process: process.clone(), dir: dir.into() };
         launch::run(&job, output, cancel)

@@ -17,6 +17,9 @@ use crate::process::{Exit, Process};
 /// The first argument that makes this program its own helper.
 pub(crate) const HELPER_WORD: &str = "--isolation-helper";
 
+/// The argument after it, once the helper runs from a read-only mount of this program.
+pub(crate) const READ_ONLY_WORD: &str = "--read-only";
+
 /// What a helper is started for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {

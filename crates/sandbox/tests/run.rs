@@ -39,6 +39,7 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
 
 fn main() -> std::process::ExitCode {
     sandbox::init_if_asked();
+    fixture::play_a_part();
     fixture::with_secret();
     let ways = fixture::ways();
     sandbox::protect_self().expect("every process may protect itself");
@@ -48,9 +49,7 @@ fn main() -> std::process::ExitCode {
         let isolation = match way.isolation {
             Ok(isolation) => isolation,
             Err(reason) => {
-                trials.push(
-                    Trial::test(format!("{name}: skipped, {reason}"), || Ok(())).with_ignored_flag(true),
-                );
+                trials.push(skipped(name, &reason));
                 continue;
             }
         };
@@ -104,6 +103,8 @@ const CASES: &[(&str, Case)] = &[
     ("own namespaces", own_namespaces),
     ("no network", no_network),
     ("the builder is out of reach", builder),
+    ("the builder's program cannot be overwritten", own_program),
+    ("nothing outlives the builder", outlived),
     ("many layers", many_layers),
 ];
 
@@ -193,26 +194,26 @@ fn mounts(fixture: &Fixture) -> Result<(), Failed> {
     ];
     let cache = fixture.outside_directory("cache", "kept")?;
     process.mounts.push(Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: false });
+    same("mounts", &fixture.run(&process)?.output, "127.0.0.1 here\nkept\nx\n")?;
+    same("cache", &std::fs::read_to_string(cache.join("new"))?, "new\n")?;
+
+    let mut process =
+        fixture.process("cat /cache/kept; (echo x > /cache/x; rm -r /cache/*) 2>/dev/null; ls /cache");
+    process.mounts = vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: true }];
+    let output = fixture.run(&process)?.output;
     if fixture.name() == "chroot" {
-        let Err(RunError::Unsupported { .. }) = fixture.run(&process) else {
-            return Err("a directory mount was accepted".into());
-        };
-        process.mounts.pop();
-        process.argv[2] = "cat /etc/hosts; echo tmp > /scratch/x; ls -A /scratch".into();
-        same("file mount", &fixture.run(&process)?.output, "127.0.0.1 here\nx\n")?;
+        same("a copy", &output, "kept\n")?;
     } else {
-        same("mounts", &fixture.run(&process)?.output, "127.0.0.1 here\nkept\nx\n")?;
-        same("cache", &std::fs::read_to_string(cache.join("new"))?, "new\n")?;
+        same("read-only", &output, "kept\nkept\nnew\n")?;
         same("file", &std::fs::read_to_string(hosts)?, "127.0.0.1 here\nmore\n")?;
-        let mut process = fixture.process("cat /cache/kept; echo x 2>&1 > /cache/x || rm /cache/kept");
-        process.mounts =
-            vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: true }];
-        let outcome = fixture.run(&process)?;
-        same("read-only", &outcome.exit, &Exit::Code(1))?;
-        same("the file is still there", &cache.join("kept").exists(), &true)?;
     }
+    same("what was shown", &fixture::names(&cache)?, &["kept", "new"].map(String::from).to_vec())?;
     // The image has its own file back, and nothing of the mounts.
-    same("image's hosts", &fixture.sh("cat /etc/hosts; ls -A /scratch")?.output, "image\n")
+    same(
+        "image's hosts",
+        &fixture.sh("cat /etc/hosts; ls -A /scratch /cache | grep -v :")?.output,
+        "image\n\n",
+    )
 }
 
 fn changes(fixture: &Fixture) -> Result<(), Failed> {
@@ -352,6 +353,26 @@ fn builder(fixture: &Fixture) -> Result<(), Failed> {
     let secret = output.contains(fixture::SECRET);
     same("secret", &secret, &false)?;
     same("end", &output.ends_with("end\n"), &true)
+}
+
+/// An image may have its kernel execute what it runs from: us.
+fn own_program(fixture: &Fixture) -> Result<(), Failed> {
+    let mut process = fixture.process("");
+    process.argv = ["/proc/self/exe", fixture::LOOK_AT_MYSELF].map(OsString::from).to_vec();
+    if fixture.name() == "chroot" {
+        return same("no /proc", &matches!(fixture.run(&process), Err(RunError::Exec(_))), &true);
+    }
+    same("not on a read-only mount", &fixture.run(&process)?.exit, &Exit::Code(0))
+}
+
+fn outlived(fixture: &Fixture) -> Result<(), Failed> {
+    let token = (200_000 + std::process::id()).to_string();
+    fixture.abandon(&format!("(setsid sleep {token} &); echo up; sleep {token}"))?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !fixture::processes_with(&token).is_empty() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    same("alive", &fixture::processes_with(&token), &Vec::<String>::new())
 }
 
 /// More layers than fit into one page of mount options, with a name that needs escaping.

@@ -7,12 +7,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens, makedev,
-    mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, fstat, futimens,
+    makedev, mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -52,6 +53,8 @@ struct Moved {
     times: Timestamps,
     /// Where it belongs.
     path: PathBuf,
+    /// Where to take what is in its place now; without that it is thrown away.
+    lender: Option<PathBuf>,
 }
 
 impl Aside {
@@ -99,22 +102,23 @@ impl Aside {
             .during("make /dev/shm of the root")
     }
 
-    /// Puts what `mount` describes in its place: a bound file as a copy.
+    /// Puts what `mount` describes in its place. A directory to write to comes itself, and goes home afterwards;
+    /// everything else is a copy.
     pub(super) fn mount(&mut self, mount: &Mount) -> Result<(), Failure> {
-        match mount {
-            Mount::Tmpfs { target, .. } => self.empty_directory(target, 0o1777).map(drop),
-            Mount::Bind { source, target, read_only } => {
-                let step = format!("copy {} to {} of the root", source.display(), target.display());
-                let mut from = File::open(source).during(&step)?;
-                let (parent, name) = self.move_away(target, FileType::RegularFile)?;
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-                let stat = fstat(&from).during(&step)?;
-                let mode = Mode::from_raw_mode(stat.st_mode & if *read_only { 0o555 } else { 0o777 });
-                let mut to = File::from(openat(&parent, name, flags, Mode::RUSR | Mode::WUSR).during(&step)?);
-                io::copy(&mut from, &mut to).during(&step)?;
-                rustix::fs::fchmod(&to, mode).during(&step)
-            }
+        let (source, target, read_only) = match mount {
+            Mount::Tmpfs { target, .. } => return self.empty_directory(target, 0o1777).map(drop),
+            Mount::Bind { source, target, read_only } => (source, target, *read_only),
+        };
+        let step = format!("put {} at {} of the root", source.display(), target.display());
+        let is_directory = source.metadata().during(&step)?.is_dir();
+        let kind = if is_directory { FileType::Directory } else { FileType::RegularFile };
+        let (parent, name) = self.move_away(target, kind)?;
+        if !is_directory || read_only {
+            return copy(&source.canonicalize().during(&step)?, parent.as_fd(), name).during(&step);
         }
+        renameat(CWD, source, &parent, name).during(&step)?;
+        self.moved.last_mut().expect("it was just moved away").lender = Some(source.clone());
+        Ok(())
     }
 
     /// Moves what is at `path` to the store: the directory it was in, and its name there.
@@ -138,7 +142,7 @@ impl Aside {
         let place = self.moved.len().to_string();
         renameat(&parent, name, &self.store, place).during(&step)?;
         let handle = parent.try_clone().during(&step)?;
-        self.moved.push(Moved { parent, times, path: path.to_owned() });
+        self.moved.push(Moved { parent, times, path: path.to_owned(), lender: None });
         Ok((handle, name))
     }
 
@@ -148,7 +152,11 @@ impl Aside {
             let step = format!("bring {} of the root back", moved.path.display());
             let name = moved.path.file_name().expect("it was moved by this name");
             let place = self.moved.len().to_string();
-            match renameat(&moved.parent, name, &self.store, format!("{place}.used")) {
+            let used = match &moved.lender {
+                None => renameat(&moved.parent, name, &self.store, format!("{place}.used")),
+                Some(lender) => renameat(&moved.parent, name, CWD, lender),
+            };
+            match used {
                 // The process removed it, which it could not have if it were mounted.
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error).during(step),
@@ -163,4 +171,36 @@ impl Aside {
         let step = format!("remove {}", self.store_path.display());
         std::fs::remove_dir_all(&self.store_path).during(step)
     }
+}
+
+/// Copies a file or a directory, with modes, owners and times; what is neither of these nor a symlink is left out.
+fn copy(from: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let found = from.symlink_metadata()?;
+    let (uid, gid) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+    if found.is_symlink() {
+        symlinkat(from.read_link()?, parent, name)?;
+        return Ok(rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?);
+    }
+    let copied = if found.is_dir() {
+        mkdirat(parent, name, Mode::RWXU)?;
+        let directory = openat(parent, name, DIRECTORY, Mode::empty())?;
+        for entry in from.read_dir()? {
+            let entry = entry?;
+            copy(&entry.path(), directory.as_fd(), &entry.file_name())?;
+        }
+        directory
+    } else if found.is_file() {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut file = File::from(openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
+        io::copy(&mut File::open(from)?, &mut file)?;
+        file.into()
+    } else {
+        return Ok(());
+    };
+    // The owner first: changing it takes the set-user-id bit away.
+    rustix::fs::fchown(&copied, Some(uid), Some(gid))?;
+    rustix::fs::fchmod(&copied, Mode::from_raw_mode(found.mode() & 0o7777))?;
+    let last_access = Timespec { tv_sec: found.atime(), tv_nsec: found.atime_nsec() };
+    let last_modification = Timespec { tv_sec: found.mtime(), tv_nsec: found.mtime_nsec() };
+    Ok(futimens(&copied, &Timestamps { last_access, last_modification })?)
 }

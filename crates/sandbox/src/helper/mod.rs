@@ -6,6 +6,7 @@ mod chroot;
 mod namespaces;
 mod no_sync;
 mod program;
+mod read_only;
 mod rehearsal;
 mod supervise;
 mod view;
@@ -18,7 +19,7 @@ use std::process::exit;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::failure::{During, Failure};
-use crate::job::{self, HELPER_WORD, Job, Report};
+use crate::job::{self, HELPER_WORD, Job, READ_ONLY_WORD, Report};
 use crate::sys::{self, Close, SingleThreaded};
 
 /// If this program was started as its own helper, does the helper's job and does not return.
@@ -27,6 +28,9 @@ use crate::sys::{self, Close, SingleThreaded};
 pub fn init_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|word| word == HELPER_WORD) {
+        if arguments.next().is_none_or(|word| word != READ_ONLY_WORD) {
+            read_only::exec_again();
+        }
         exit(help());
     }
 }
