@@ -12,7 +12,7 @@ use crate::image::Image;
 use crate::options::Options;
 use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
 use crate::stage::Stage;
-use crate::step::{DEFAULT_PATH, Sources, Surroundings, carry_out, set_variable};
+use crate::step::{DEFAULT_PATH, Sources, Surroundings, carry_out, refuse, set_variable};
 use crate::timings::Timings;
 
 /// What a build has come to.
@@ -50,7 +50,7 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
 
     let engine = Engine::new(options, runtime, scope)?;
     let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
-    plan.refuse_what_cannot_run(&engine)?;
+    plan.refuse_what_cannot_be_done(&engine)?;
     let finished = plan.execute(&engine)?;
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
@@ -75,14 +75,15 @@ struct Progress {
 }
 
 impl Plan<'_> {
-    /// A build that will need an isolation and has none fails before anything is pulled.
-    fn refuse_what_cannot_run(&self, engine: &Engine) -> Result<()> {
-        let mut instructions =
-            self.needed.iter().flat_map(|stage| &self.dockerfile.stages[*stage].instructions);
-        match instructions.find(|instruction| is_run(instruction)) {
-            Some(run) => engine.isolation().map(drop).map_err(|error| located(error, run)),
-            None => Ok(()),
+    /// A build that cannot succeed fails before anything is pulled.
+    fn refuse_what_cannot_be_done(&self, engine: &Engine) -> Result<()> {
+        for instruction in self.needed.iter().flat_map(|stage| &self.dockerfile.stages[*stage].instructions) {
+            refuse(instruction).map_err(|error| located(error, instruction))?;
+            if is_run(instruction) {
+                engine.isolation().map_err(|error| located(error, instruction))?;
+            }
         }
+        Ok(())
     }
 
     fn execute(&self, engine: &Engine) -> Result<Finished> {
@@ -114,6 +115,7 @@ impl Plan<'_> {
             .map_err(|error| {
                 Error::new(format!("ONBUILD trigger of the base: {}", error.message)).lines(lines.clone())
             })?;
+        triggered.iter().try_for_each(refuse).map_err(|error| error.at_lines(lines.clone()))?;
         progress.total += triggered.len();
 
         let is_target = number == self.target;

@@ -7,7 +7,8 @@ use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
 use dockerfile::{Heredoc, ModeChange, Word};
 use layer::TreePath;
 
-use super::{Surroundings, at, expand, unsupported};
+use super::refusal::unsupported;
+use super::{Surroundings, at, expand};
 use crate::copy::{ContextSource, Destination, FoundKind, Look, Plan, Source, TreeSource, extract, select};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -16,14 +17,6 @@ use crate::new_layer::NewLayer;
 use crate::stage::{Files, Stage};
 
 pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
-    for (flag, what) in [(&copy.link, "COPY --link"), (&copy.parents, "COPY --parents")] {
-        if let Some(flag) = flag.as_ref().filter(|flag| flag.value) {
-            return Err(unsupported(what, flag.span));
-        }
-    }
-    if let Some(exclude) = copy.exclude.first() {
-        return Err(unsupported("COPY --exclude", exclude.span));
-    }
     let job = Job::new(around, stage, &copy.sources, &copy.destination, &copy.chown, &copy.chmod)?;
     let history = job.history("COPY");
     let engine = around.engine;
@@ -57,20 +50,6 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
 }
 
 pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -> Result<()> {
-    if let Some(flag) = add.link.as_ref().filter(|flag| flag.value) {
-        return Err(unsupported("ADD --link", flag.span));
-    }
-    for (flag, what) in [(&add.keep_git_dir, "ADD --keep-git-dir"), (&add.unpack, "ADD --unpack")] {
-        if let Some(flag) = flag {
-            return Err(unsupported(what, flag.span));
-        }
-    }
-    if let Some(exclude) = add.exclude.first() {
-        return Err(unsupported("ADD --exclude", exclude.span));
-    }
-    if let Some(checksum) = &add.checksum {
-        return Err(unsupported("ADD --checksum", checksum.span));
-    }
     let job = Job::new(around, stage, &add.sources, &add.destination, &add.chown, &add.chmod)?;
     for (word, expanded) in &job.paths {
         match Remote::of(expanded) {

@@ -2,10 +2,12 @@
 
 mod config;
 mod copy;
+mod refusal;
 mod run;
 mod workdir;
 
 pub(crate) use config::set_variable;
+pub(crate) use refusal::refuse;
 pub(crate) use run::DEFAULT_PATH;
 
 use std::collections::BTreeMap;
@@ -99,9 +101,4 @@ pub(crate) fn at(word: &Word, error: Error) -> Error {
 /// Says where an error is.
 pub(crate) fn located(span: dockerfile::Span, error: Error) -> Error {
     error.lines(span.first_line..=span.last_line)
-}
-
-/// The error for what the language has and this program does not, which is never passed over in silence.
-pub(crate) fn unsupported(what: &str, span: dockerfile::Span) -> Error {
-    Error::new(format!("{what} is not supported yet")).lines(span.first_line..=span.last_line)
 }

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dockerfile::instruction::{Network, Run, Script, Security};
+use dockerfile::instruction::{Network, Run, Script};
 use layer::{Content, Metadata, ReadError, Tree, TreePath};
 use rootfs::{Stub, StubKind};
 use sandbox::{Exit, Mount, Process, RootShape, RunError, User};
 
+use super::Surroundings;
 use super::config::{proxies, shell};
-use super::{Surroundings, unsupported};
+use super::refusal::script_file;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::new_layer::NewLayer;
@@ -22,16 +23,11 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 const HOSTNAME: &str = "buildkitsandbox";
 
 pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
-    refuse_unsupported(run)?;
     let engine = around.engine;
     let command = match run.script() {
         Script::Exec(arguments) => arguments.to_vec(),
         Script::Shell(text) => shell(stage).into_iter().chain([text.into_owned()]).collect(),
-        Script::File { .. } => {
-            let span = run.heredocs.first().map(|heredoc| heredoc.span).unwrap_or_default();
-            return Err(unsupported("a RUN heredoc that starts with #!", span)
-                .hint("write RUN <<EOF without the #! line, or COPY the script and run it"));
-        }
+        Script::File { .. } => return Err(script_file(run)),
     };
     let history = history(stage, &command);
     if command.is_empty() {
@@ -89,23 +85,6 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     engine.finish_layer(stage, layer, history)?;
     stage.layer_is_in_workspace();
     Ok(())
-}
-
-fn refuse_unsupported(run: &Run) -> Result<()> {
-    if let Some(mount) = run.mounts.first() {
-        return Err(unsupported("RUN --mount", mount.span));
-    }
-    if let Some(device) = run.devices.first() {
-        return Err(unsupported("RUN --device", device.span));
-    }
-    match &run.security {
-        Some(security) if security.value == Security::Insecure => {
-            Err(Error::new("security.insecure is not allowed")
-                .lines(security.span.first_line..=security.span.last_line)
-                .hint("a build never gives a RUN more privilege than the builder's own sandbox"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// BuildKit's form, which names the declared ARGs that the command may have used.

@@ -1,0 +1,68 @@
+//! What the language has and this program does not: refused by name and line, and never passed over.
+
+use dockerfile::instruction::{Add, Copy, Run, Script, Security};
+use dockerfile::{Instruction, InstructionKind, Span};
+
+use super::located;
+use crate::error::{Error, Result};
+
+/// Refuses an instruction that asks for something unsupported. What only shows once variables have values
+/// is refused when it is carried out.
+pub(crate) fn refuse(instruction: &Instruction) -> Result<()> {
+    match &instruction.kind {
+        InstructionKind::Run(run) => refuse_run(run),
+        InstructionKind::Copy(copy) => refuse_copy(copy),
+        InstructionKind::Add(add) => refuse_add(add),
+        _ => Ok(()),
+    }
+}
+
+/// The error for it.
+pub(super) fn unsupported(what: &str, span: Span) -> Error {
+    located(span, Error::new(format!("{what} is not supported yet")))
+}
+
+fn refuse_run(run: &Run) -> Result<()> {
+    if let Some(mount) = run.mounts.first() {
+        return Err(unsupported("RUN --mount", mount.span));
+    }
+    if let Some(device) = run.devices.first() {
+        return Err(unsupported("RUN --device", device.span));
+    }
+    if let Some(security) = run.security.as_ref().filter(|security| security.value == Security::Insecure) {
+        return Err(located(security.span, Error::new("security.insecure is not allowed"))
+            .hint("a build never gives a RUN more privilege than the builder's own sandbox"));
+    }
+    if let Script::File { .. } = run.script() { Err(script_file(run)) } else { Ok(()) }
+}
+
+/// The error for a heredoc that is a file to be executed.
+pub(super) fn script_file(run: &Run) -> Error {
+    let span = run.heredocs.first().map(|heredoc| heredoc.span).unwrap_or_default();
+    unsupported("a RUN heredoc that starts with #!", span)
+        .hint("write RUN <<EOF without the #! line, or COPY the script and run it")
+}
+
+fn refuse_copy(copy: &Copy) -> Result<()> {
+    for (flag, what) in [(&copy.link, "COPY --link"), (&copy.parents, "COPY --parents")] {
+        if let Some(flag) = flag.as_ref().filter(|flag| flag.value) {
+            return Err(unsupported(what, flag.span));
+        }
+    }
+    copy.exclude.first().map_or(Ok(()), |exclude| Err(unsupported("COPY --exclude", exclude.span)))
+}
+
+fn refuse_add(add: &Add) -> Result<()> {
+    if let Some(flag) = add.link.as_ref().filter(|flag| flag.value) {
+        return Err(unsupported("ADD --link", flag.span));
+    }
+    for (flag, what) in [(&add.keep_git_dir, "ADD --keep-git-dir"), (&add.unpack, "ADD --unpack")] {
+        if let Some(flag) = flag {
+            return Err(unsupported(what, flag.span));
+        }
+    }
+    if let Some(checksum) = &add.checksum {
+        return Err(unsupported("ADD --checksum", checksum.span));
+    }
+    add.exclude.first().map_or(Ok(()), |exclude| Err(unsupported("ADD --exclude", exclude.span)))
+}
