@@ -14,12 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Request, Response, Url};
 use serde::Deserialize;
-use url::form_urlencoded;
+use url::{Host, form_urlencoded};
 
 use crate::call::Call;
 use crate::challenge::{self, Challenge};
 use crate::client::Client;
-use crate::endpoint::{Failure, same_origin};
+use crate::endpoint::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keychain::{Credential, CredentialsUsed, Lookup};
 use crate::secret::Secret;
@@ -172,7 +172,11 @@ async fn fetch(
     credential: Option<&Credential>,
     used: &CredentialsUsed,
 ) -> Result<Token> {
-    let realm = realm(call, &key.realm).await?;
+    let registry = call.endpoint.base(call.subject).await?;
+    let realm = realm(registry, &key.realm).map_err(|reason| {
+        let reason = format!("the registry names the token service {:?}, {reason}", key.realm);
+        Error::protocol(call.subject, reason)
+    })?;
     let request = token_request(realm.clone(), key, credential);
     tracing::debug!(host = realm.host_str(), scopes = ?key.scopes, "token");
     let asked = Instant::now();
@@ -202,36 +206,36 @@ async fn fetch(
 ///
 /// A registry names it freely. So a registry that is reached by TLS cannot make us send a password without, and none
 /// can make us ask the machine we run on or the metadata service of its cloud, unless it is there itself.
-async fn realm(call: &Call<'_>, text: &str) -> Result<Url> {
-    let base = call.endpoint.base(call.subject).await?;
-    let refuse = |reason: &str| {
-        Error::protocol(call.subject, format!("the registry names the token service {text:?}, {reason}"))
-    };
-    let realm: Url = text.parse().map_err(|_| refuse("which is not a URL"))?;
+fn realm(registry: &Url, text: &str) -> Result<Url, &'static str> {
+    let realm: Url = text.parse().map_err(|_| "which is not a URL")?;
     if !matches!(realm.scheme(), "http" | "https") {
-        return Err(refuse("which is not an http URL"));
+        return Err("which is not an http URL");
     }
-    if realm.scheme() == "http" && base.scheme() == "https" {
-        return Err(refuse("which is not secured by TLS as the registry is"));
+    if realm.scheme() == "http" && registry.scheme() == "https" {
+        return Err("which is not secured by TLS as the registry is");
     }
-    let local = |url: &Url| match url.host() {
-        Some(url::Host::Ipv4(address)) => {
-            address.is_loopback() || address.is_link_local() || address.is_unspecified()
-        }
-        Some(url::Host::Ipv6(address)) => {
-            let mapped = address.to_ipv4_mapped();
+    if is_local(&realm) && !is_local(registry) {
+        return Err("which is on this machine or its link, where the registry is not");
+    }
+    Ok(realm)
+}
+
+/// True for an address that means another machine to each who uses it.
+fn is_local(url: &Url) -> bool {
+    let v4 = |address: std::net::Ipv4Addr| {
+        address.is_loopback() || address.is_link_local() || address.is_unspecified()
+    };
+    match url.host() {
+        Some(Host::Ipv4(address)) => v4(address),
+        Some(Host::Ipv6(address)) => {
             address.is_loopback()
                 || address.is_unicast_link_local()
                 || address.is_unspecified()
-                || mapped.is_some_and(|address| address.is_loopback() || address.is_link_local())
+                || address.to_ipv4_mapped().is_some_and(v4)
         }
-        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => name == "localhost",
         None => true,
-    };
-    if local(&realm) && !local(base) && !same_origin(&realm, base) {
-        return Err(refuse("which is on this machine or its link, where the registry is not"));
     }
-    Ok(realm)
 }
 
 fn token_request(mut realm: Url, key: &TokenKey, credential: Option<&Credential>) -> Request {
@@ -331,6 +335,30 @@ mod tests {
         check("repository:a/b:push,pull", &[own]);
         check("repository:a/b:delete", &[own, "repository:a/b:delete"]);
         check("repository:c:pull registry:catalog:*", &[own, "repository:c:pull", "registry:catalog:*"]);
+    }
+
+    #[test]
+    fn realms() {
+        for (registry, text, accepted) in [
+            ("https://r.example/", "https://auth.example/token?x=1", true),
+            ("https://r.example/", "https://10.0.0.1/token", true),
+            ("https://r.example/", "http://r.example/token", false),
+            ("http://r.example/", "http://auth.example/token", true),
+            ("http://r.example/", "http://127.0.0.1/token", false),
+            ("http://r.example/", "http://localhost:8080/token", false),
+            ("http://r.example/", "http://169.254.169.254/latest/api/token", false),
+            ("http://r.example/", "http://[::1]/token", false),
+            ("http://r.example/", "http://[::ffff:169.254.169.254]/token", false),
+            ("http://r.example/", "http://[fe80::1]/token", false),
+            ("http://r.example/", "http://0.0.0.0/token", false),
+            ("http://127.0.0.1:5000/", "http://127.0.0.1:5001/token", true),
+            ("http://127.0.0.1:5000/", "https://auth.example/token", true),
+            ("https://r.example/", "ftp://auth.example/", false),
+            ("https://r.example/", "/token", false),
+        ] {
+            let outcome = realm(&registry.parse().unwrap(), text);
+            assert_eq!(outcome.is_ok(), accepted, "{registry} names {text}: {outcome:?}");
+        }
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl Payload {
             Payload::Document(bytes) => return Some(bytes.clone().into()),
             Payload::Blob(piece) => piece.clone(),
         };
-        pulse.start();
+        if piece.length > 0 {
+            pulse.start();
+        }
         let sending = Sending { left: piece.length, opened: None, piece, pulse: Arc::clone(pulse) };
         Some(reqwest::Body::wrap_stream(stream::try_unfold(sending, |mut sending| async move {
             match sending.next().await {
@@ -97,11 +99,6 @@ enum Opened {
 impl Sending {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.left == 0 {
-            // The last bytes of a copy are sent only if they were the right ones: the reader tells at its end.
-            if let Some(Opened::Remote(reader)) = &mut self.opened {
-                reader.chunk().await?;
-            }
-            self.pulse.finish();
             return Ok(None);
         }
         let opened = match &mut self.opened {
@@ -117,13 +114,25 @@ impl Sending {
                 read.map_err(|error| self.piece.unreadable(&error.to_string()))?;
                 buffer.freeze()
             }
-            Opened::Remote(reader) => reader.chunk().await?.unwrap_or_default(),
+            Opened::Remote(reader) => {
+                let bytes = reader.chunk().await?.unwrap_or_default();
+                // The last bytes of a copy are sent only if all were the right ones, which the reader tells at its end.
+                if bytes.len() as u64 == self.left {
+                    reader.chunk().await?;
+                }
+                bytes
+            }
         };
         if bytes.is_empty() {
             return Err(self.piece.unreadable(&format!("it ends {} bytes too early", self.left)));
         }
         self.left = self.left.saturating_sub(bytes.len() as u64);
-        self.pulse.beat();
+        // Nobody asks for more than the length that was announced, so that the last bytes are not followed by a `None`.
+        if self.left == 0 {
+            self.pulse.finish()
+        } else {
+            self.pulse.beat()
+        }
         if let Some(progress) = &self.piece.client.options().progress {
             progress.tell(self.piece.descriptor.digest, Direction::Sent, bytes.len() as u64);
         }

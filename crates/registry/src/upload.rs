@@ -215,8 +215,12 @@ impl Upload<'_> {
                 Err(error) => error,
             };
             if error.refused_with() == Some(413) && chunk.is_none() {
-                chunk = Some(CHUNK);
+                chunk = Some(CHUNK.min(bytes / 2).max(SMALLEST_CHUNK));
                 continue;
+            }
+            // Where the bytes come from has been tried again already.
+            if error.subject != self.subject {
+                return Err(error);
             }
             // A session that is gone, or that has other bytes than we think, is replaced by a new one.
             let lost = error.is_not_found() || error.refused_with() == Some(416);
@@ -289,10 +293,11 @@ impl Upload<'_> {
                     )
                 }
                 Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                    if length / 4 < SMALLEST_CHUNK.max(session.smallest) {
+                    let floor = SMALLEST_CHUNK.max(session.smallest);
+                    if end - offset <= floor {
                         return Err(self.client.refusal(&call, response).await);
                     }
-                    length /= 4;
+                    length = ((end - offset) / 2).max(floor);
                     continue;
                 }
                 Ok(response) => {
@@ -301,7 +306,8 @@ impl Upload<'_> {
                 }
                 Err(error) => error,
             };
-            if !error.is_transient() && error.refused_with() != Some(416) {
+            let passing = error.is_transient() || error.refused_with() == Some(416);
+            if error.subject != self.subject || !passing {
                 return Err(error);
             }
             let Some(delay) = backoff.next(error.retry_after) else { return Err(error) };

@@ -46,11 +46,17 @@ pub struct Body<'a> {
 }
 
 impl Body<'_> {
+    /// As much as comes, up to a limit.
     pub fn read(&mut self, limit: usize) -> Vec<u8> {
-        let mut bytes = vec![0; self.left.min(limit)];
-        self.from.read_exact(&mut bytes).unwrap_or_default();
+        let mut bytes = Vec::new();
+        self.from.take(self.left.min(limit) as u64).read_to_end(&mut bytes).unwrap_or_default();
         self.left -= bytes.len();
         bytes
+    }
+
+    /// False if the client has hung up.
+    pub fn is_complete(&self) -> bool {
+        self.left == 0
     }
 
     pub fn all(&mut self) -> Vec<u8> {
@@ -66,6 +72,10 @@ pub struct Reply {
     body: Vec<u8>,
     /// The length announced, if not that of the body; the connection ends after the body then.
     announced: Option<usize>,
+    /// No length is announced: the end of the connection is the end of the body.
+    unannounced: bool,
+    /// After the body, nothing happens any more.
+    open: bool,
 }
 
 impl Reply {
@@ -85,6 +95,26 @@ impl Reply {
 
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// True for a 200 that says nothing yet.
+    pub fn is_empty_success(&self) -> bool {
+        self.status == 200 && self.body.is_empty()
+    }
+
+    pub fn truncated(mut self, length: usize) -> Self {
+        self.body.truncate(length);
+        self
+    }
+
+    pub fn unannounced(mut self) -> Self {
+        self.unannounced = true;
+        self
+    }
+
+    pub fn keeping_open(mut self) -> Self {
+        self.open = true;
         self
     }
 
@@ -144,14 +174,20 @@ fn serve(
         for (name, value) in &reply.headers {
             text += &format!("{name}: {value}\r\n");
         }
-        if reply.status != 204 {
+        if reply.unannounced {
+            text += "connection: close\r\n";
+        } else if reply.status != 204 {
             text += &format!("content-length: {length}\r\n");
         }
         text += "\r\n";
         let _ = writer.write_all(text.as_bytes());
         if seen.method != "HEAD" {
             let _ = writer.write_all(&reply.body);
-            if length != reply.body.len() {
+            if reply.open {
+                // Until the client has had enough.
+                let _ = std::io::copy(&mut reader, &mut std::io::sink());
+            }
+            if reply.open || reply.unannounced || length != reply.body.len() {
                 return;
             }
         }

@@ -1,4 +1,5 @@
 //! Registries to test against: Debian's, as a process, and one that answers as a test says, faults included.
+#![allow(clippy::print_stdout, reason = "why a test is skipped has to be seen")]
 #![allow(
     dead_code,
     unreachable_pub,
