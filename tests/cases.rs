@@ -20,10 +20,16 @@ fn main() -> Result<()> {
         .into_iter()
         .map(|case| {
             let name = case.name.clone();
-            Trial::test(name, move || Ok(check(&case).map_err(|error| format!("{error:?}"))?))
+            Trial::test(name, move || Ok(check(&case).map_err(|error| causes(&error))?))
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit()
+}
+
+/// An error with its causes, a line each.
+fn causes(error: &anyhow::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.join("\n")
 }
 
 fn check(case: &Case) -> Result<()> {

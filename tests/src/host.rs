@@ -65,10 +65,11 @@ pub fn require(needs: &[&str]) -> bool {
     }
 }
 
-/// Cargo's target folder, which the running executable is in.
+/// Cargo's target folder, which the running executable is in; the folder of a target triple within it has
+/// the same mark.
 pub fn target_folder() -> Result<PathBuf> {
     let executable = std::env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let target = executable.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").is_file()).last();
     target.map(Path::to_owned).context("the executable is not below a target folder")
 }
 
