@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::expand::{Quotes, delimiter_words, expand_content, raw_words};
+use crate::expand::{delimiter_words, expand_content, raw_words};
+use crate::lexer::Quotes;
 use crate::lines::Lines;
-use crate::{Env, ExpandError, Expansion, ParseError, Span};
+use crate::{ExpandError, Expansion, Lookup, ParseError, Span};
 
 /// One document, as in `<<EOF`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Heredoc {
     }
 
     /// The document as `COPY` writes it: variables replaced, unless the delimiter was quoted.
-    pub fn expanded(&self, env: Env) -> Result<Expansion, ExpandError> {
+    pub fn expanded(&self, env: Lookup) -> Result<Expansion, ExpandError> {
         let content = self.content();
         if self.expand {
             expand_content(&content, env)

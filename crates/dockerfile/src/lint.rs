@@ -180,7 +180,7 @@ fn legacy(is_legacy: bool, instruction: &Instruction, warnings: &mut Vec<Warning
 
 /// A name that says it holds a secret: what `ARG` and `ENV` hold is in the image for everyone to read.
 fn secret(name: &str, keyword: &str, span: Span, warnings: &mut Vec<Warning>) {
-    const TELLING: [&str; 11] = [
+    const TELLING: [&str; 10] = [
         "apikey",
         "auth",
         "credential",
@@ -191,7 +191,6 @@ fn secret(name: &str, keyword: &str, span: Span, warnings: &mut Vec<Warning>) {
         "passwd",
         "secret",
         "token",
-        "pass",
     ];
     const HARMLESS: [&str; 5] = ["public", "file", "version", "path", "id"];
     let name_lower = name.to_lowercase();

@@ -1,7 +1,7 @@
 //! `RUN --mount`: what a command finds in its filesystem for the time it runs.
 
 use crate::copy::has_variable;
-use crate::{Escape, Literal, ParseError, Span, Word, expand};
+use crate::{Escape, Literal, Lookup, ParseError, Span, Word, csv, expand};
 
 /// A `--mount` as it was written. All of its values but `from` may hold variables, even its type, so only
 /// [`MountFlag::resolve`] tells what is mounted.
@@ -174,7 +174,7 @@ struct Fields {
 impl MountFlag {
     pub(crate) fn read(flag: Literal) -> Result<Self, ParseError> {
         let span = flag.span;
-        let fields = csv(&flag.value)
+        let fields = csv::record(&flag.value)
             .map_err(|reason| ParseError::new(span, format!("failed to parse csv mounts: {reason}")))?;
         let mut mount = MountFlag { fields: Vec::new(), from: None, span };
         for field in fields {
@@ -200,7 +200,7 @@ impl MountFlag {
     }
 
     /// What is mounted, in an environment.
-    pub fn resolve(&self, escape: Escape, env: crate::Env) -> Result<Mount, ParseError> {
+    pub fn resolve(&self, escape: Escape, env: Lookup) -> Result<Mount, ParseError> {
         let mut fields = Fields { kind: "bind".to_owned(), ..Fields::default() };
         for Field { key, value } in &self.fields {
             let value = match value {
@@ -362,41 +362,4 @@ fn bytes(text: &str) -> Option<u64> {
     let size = number * 1024_f64.powi(i32::try_from(power).ok()?);
     // Beyond this a float is no exact number of bytes, and no machine has them.
     (size < 9_007_199_254_740_992.0).then_some(size as u64)
-}
-
-/// One record of comma-separated values (RFC 4180).
-fn csv(text: &str) -> Result<Vec<String>, &'static str> {
-    let mut fields = Vec::new();
-    let mut rest = text;
-    loop {
-        let field = if let Some(quoted) = rest.strip_prefix('"') {
-            let mut field = String::new();
-            rest = quoted;
-            loop {
-                let end = rest.find('"').ok_or("extraneous or missing \" in quoted-field")?;
-                field.push_str(&rest[..end]);
-                rest = &rest[end + 1..];
-                match rest.strip_prefix('"') {
-                    Some(after) => rest = after,
-                    None => break,
-                }
-                field.push('"');
-            }
-            field
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            let field = &rest[..end];
-            if field.contains('"') {
-                return Err("bare \" in non-quoted-field");
-            }
-            rest = &rest[end..];
-            field.to_owned()
-        };
-        fields.push(field);
-        match rest.strip_prefix(',') {
-            Some(after) => rest = after,
-            None if rest.is_empty() => return Ok(fields),
-            None => return Err("extraneous or missing \" in quoted-field"),
-        }
-    }
 }

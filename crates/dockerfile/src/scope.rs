@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::expand::expand;
 use crate::instruction::Declaration;
-use crate::{Dockerfile, Env, Escape, ExpandError, Span, did_you_mean};
+use crate::{Dockerfile, Escape, ExpandError, Lookup, Span, did_you_mean};
 
 /// The variables that describe the platforms of a build: `BUILDPLATFORM`, `TARGETARCH` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,7 +96,7 @@ impl GlobalScope {
         &self,
         declaration: &Declaration,
         escape: Escape,
-        env: Env,
+        env: Lookup,
     ) -> Result<Option<String>, ExpandError> {
         let name = &declaration.name.value;
         match (self.build_args.get(name), &declaration.default) {

@@ -4,7 +4,7 @@ mod support;
 
 use dockerfile::instruction::{Declaration, Pair, Probe, Script, Source};
 use dockerfile::{
-    Dockerfile, Env, Heredoc, Instruction, InstructionKind, ShellOrExec, Spanned, Stage, Word, parse,
+    Dockerfile, Heredoc, Instruction, InstructionKind, Lookup, ShellOrExec, Spanned, Stage, Word, parse,
 };
 use support::check_table;
 
@@ -145,13 +145,13 @@ fn command(command: &ShellOrExec) -> String {
 }
 
 fn source(source: &Source) -> String {
-    let env: Env = &|name| (name == "NAME").then(|| "me".to_owned());
+    let env: Lookup = &|name| (name == "NAME").then(|| "me".to_owned());
     match source {
         Source::Path(path) => word(path),
         Source::Heredoc(heredoc) => format!("{}'{}'", heredoc.name, expanded(heredoc, env)),
     }
 }
 
-fn expanded(heredoc: &Heredoc, env: Env) -> String {
+fn expanded(heredoc: &Heredoc, env: Lookup) -> String {
     heredoc.expanded(env).map_or_else(|error| error.to_string(), |expansion| expansion.text)
 }
