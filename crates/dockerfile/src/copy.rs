@@ -24,7 +24,7 @@ pub struct Copy {
     pub exclude: Vec<Literal>,
 }
 
-/// What [`Copy`] does, and archives, URLs and git repositories.
+/// What `COPY` does, and archives, URLs and git repositories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Add {
     /// What is added, in the order written; never empty.
@@ -170,4 +170,30 @@ fn sources_and_destination(statement: &Statement) -> Result<(Vec<Source>, Word),
         return Err(ParseError::new(statement.arguments.span(), message));
     }
     Ok((sources, destination))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_are_told_from_paths() {
+        for (source, remote) in [
+            ("a/b", None),
+            ("./a.git", None),
+            ("a:b", None),
+            ("http:/x", None),
+            ("http://x.example/a.tar", Some(Remote::Http)),
+            ("https://x.example/a?b#c", Some(Remote::Http)),
+            ("https://x.example/a.git", Some(Remote::Git)),
+            ("https://x.example/a.git#main:dir", Some(Remote::Git)),
+            ("https://x.example/a.git?tag=v1", Some(Remote::Git)),
+            ("git://x.example/a", Some(Remote::Git)),
+            ("ssh://git@x.example/a", Some(Remote::Git)),
+            ("git@x.example:a/b", Some(Remote::Git)),
+            ("me@x.example:a/b.git#v1", Some(Remote::Git)),
+        ] {
+            assert_eq!(Remote::of(source), remote, "{source}");
+        }
+    }
 }

@@ -5,6 +5,19 @@
 //! [`GlobalScope`] knows the values `FROM` can see, and [`Graph`] which stages a target needs. The rules
 //! are those of the [Dockerfile reference] and, where that is silent, what BuildKit's frontend does.
 //!
+//! ```
+//! use dockerfile::{GlobalScope, Graph, Origin, PlatformArgs};
+//!
+//! let text = "ARG TAG=3\nFROM alpine:$TAG AS build\nRUN make\nFROM scratch\nCOPY --from=build /out /\n";
+//! let dockerfile = dockerfile::parse(text)?;
+//! let platforms = PlatformArgs::new("linux/amd64", "linux/amd64", None);
+//! let scope = GlobalScope::new(&dockerfile, &platforms, &Default::default())?;
+//! let graph = Graph::new(&dockerfile, &scope, [])?;
+//! assert_eq!(graph.reachable(graph.target(None)?)?, [0, 1]);
+//! assert_eq!(graph.nodes[0].base, Origin::Image("alpine:3".to_owned()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [Dockerfile reference]: https://docs.docker.com/reference/dockerfile/
 #![forbid(unsafe_code)]
 
