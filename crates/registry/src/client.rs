@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustls::RootCertStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::endpoint::{Endpoint, EndpointKey};
+use crate::endpoint::{Endpoint, EndpointKey, proxies};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Access, ClientOptions};
-use crate::tls;
+use crate::{mirror, tls};
 
 /// A client of any number of registries. Clones share connections, tokens and the limit on transfers.
 #[derive(Debug, Clone)]
@@ -26,8 +26,10 @@ struct Inner {
 }
 
 impl Client {
-    /// A client. Nothing is connected yet, but certificates and proxies that cannot be used are found now.
+    /// A client. Nothing is connected yet, but certificates, mirrors and proxies that cannot be used are found now.
     pub fn new(options: ClientOptions) -> Result<Self> {
+        proxies(&options)?;
+        mirror::check(&options)?;
         let places = Arc::new(Semaphore::new(options.parallel.max(1)));
         let inner = Inner { options, endpoints: Mutex::default(), roots: OnceLock::new(), places };
         let client = Client { inner: Arc::new(inner) };

@@ -121,10 +121,9 @@ impl BlobReader {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => continue,
                 },
-                Ok(Ok(None)) => Failure {
-                    reason: format!("the connection ended after {} of {} bytes", self.offset, self.end),
-                    certificate: false,
-                },
+                Ok(Ok(None)) => {
+                    Failure::network(format!("it ended after {} of {} bytes", self.offset, self.end))
+                }
                 Ok(Err(error)) => Failure::of(&error),
                 Err(_) => Failure::silence(idle),
             };

@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use tokio::sync::OnceCell;
 
 use crate::auth::Authenticator;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Cause, Error, ErrorKind, Result};
 use crate::options::{Access, ClientOptions};
 use crate::tls::{self, Trust};
 
@@ -66,17 +66,8 @@ impl Endpoint {
             .http2_initial_stream_window_size(1 << 20)
             .http2_initial_connection_window_size(4 << 20)
             .user_agent(options.user_agent.as_str());
-        let no_proxy = options.proxies.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
-        for (proxy, make) in [
-            (&options.proxies.http, reqwest::Proxy::http as fn(String) -> reqwest::Result<reqwest::Proxy>),
-            (&options.proxies.https, reqwest::Proxy::https),
-        ] {
-            if let Some(proxy) = proxy {
-                // The URL may hold a password, and the message would quote it.
-                let proxy = make(proxy.expose().to_owned())
-                    .map_err(|_| unusable("the proxy's address is not a URL".to_owned()))?;
-                builder = builder.proxy(proxy.no_proxy(no_proxy.clone()));
-            }
+        for proxy in proxies(options)? {
+            builder = builder.proxy(proxy);
         }
         let http = builder.build().map_err(|error| unusable(reason_of(&error)))?;
         Ok(Endpoint {
@@ -113,7 +104,9 @@ impl Endpoint {
                 self.auth.learn(&response);
                 return Ok(https);
             }
-            Err(failure) if failure.certificate => return Err(failure.error(subject, &self.registry)),
+            Err(failure) if failure.cause == Cause::Certificate => {
+                return Err(failure.error(subject, &self.registry));
+            }
             Err(failure) => failure,
         };
         let http = url("http")?;
@@ -146,28 +139,52 @@ impl Endpoint {
     }
 }
 
+/// The proxies that the options name.
+pub(crate) fn proxies(options: &ClientOptions) -> Result<Vec<reqwest::Proxy>> {
+    let no_proxy = options.proxies.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+    let http = options.proxies.http.as_ref().map(|url| reqwest::Proxy::http(url.expose()));
+    let https = options.proxies.https.as_ref().map(|url| reqwest::Proxy::https(url.expose()));
+    // The URL may hold a password, and the message would quote it.
+    let unusable = |_| {
+        let reason = "the proxy's address is not a URL".to_owned();
+        Error::new("connect by a proxy", ErrorKind::Options { reason })
+    };
+    let with_exceptions = |proxy: reqwest::Proxy| proxy.no_proxy(no_proxy.clone());
+    http.into_iter().chain(https).map(|proxy| proxy.map(with_exceptions).map_err(unusable)).collect()
+}
+
 /// Why there was no answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: String,
-    pub(crate) certificate: bool,
+    pub(crate) cause: Cause,
 }
 
 impl Failure {
+    /// A failure that may pass.
+    pub(crate) fn network(reason: String) -> Self {
+        Failure { reason, cause: Cause::Network }
+    }
+
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        match tls::certificate_error(error) {
-            Some(reason) => Failure { reason, certificate: true },
-            None => Failure { reason: reason_of(error), certificate: false },
+        match tls::error_of(error) {
+            Some(error @ rustls::Error::InvalidCertificate(_)) => {
+                Failure { reason: error.to_string(), cause: Cause::Certificate }
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                Failure { reason: "it does not answer in TLS".to_owned(), cause: Cause::PlainHttp }
+            }
+            Some(_) | None => Failure::network(reason_of(error)),
         }
     }
 
     pub(crate) fn silence(limit: Duration) -> Self {
-        Failure { reason: format!("no data for {} seconds", limit.as_secs_f32()), certificate: false }
+        Failure::network(format!("no data for {} seconds", limit.as_secs_f32()))
     }
 
     pub(crate) fn error(self, subject: &str, registry: &str) -> Error {
-        let Failure { reason, certificate } = self;
-        Error::new(subject, ErrorKind::Unreachable { registry: registry.to_owned(), reason, certificate })
+        let Failure { reason, cause } = self;
+        Error::new(subject, ErrorKind::Unreachable { registry: registry.to_owned(), reason, cause })
     }
 }
 

@@ -59,10 +59,10 @@ pub enum ErrorKind {
     Unreachable {
         /// Host and port of the registry.
         registry: String,
-        /// The cause.
+        /// What happened.
         reason: String,
-        /// True if it is the server's certificate that we do not accept.
-        certificate: bool,
+        /// What that means.
+        cause: Cause,
     },
     /// The registry limits our rate, and waiting within the retry policy was not enough (429).
     #[error("too many requests{}", colon(.message))]
@@ -117,6 +117,17 @@ pub enum ErrorKind {
     },
 }
 
+/// Why a registry cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The network: it may pass.
+    Network,
+    /// The server shows a certificate that we do not accept.
+    Certificate,
+    /// The server does not speak TLS.
+    PlainHttp,
+}
+
 impl Error {
     pub(crate) fn new(subject: &str, kind: ErrorKind) -> Self {
         Error { subject: subject.to_owned(), kind, retry_after: None }
@@ -160,7 +171,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.kind {
-            ErrorKind::Unreachable { certificate, .. } => !certificate,
+            ErrorKind::Unreachable { cause, .. } => *cause == Cause::Network,
             ErrorKind::TooManyRequests { .. } => true,
             ErrorKind::Server { status, .. } => is_retriable(*status),
             _ => false,
@@ -180,12 +191,12 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match &self.kind {
             ErrorKind::Unauthorized { registry, credentials, .. } => Some(credentials.hint(registry)),
-            ErrorKind::Unreachable { registry, certificate: true, .. } => Some(format!(
+            ErrorKind::Unreachable { registry, cause: Cause::Certificate, .. } => Some(format!(
                 "give the certificate of the authority that signs for {registry}, as in --registry-certificate {registry}=/path/ca.pem"
             )),
-            ErrorKind::Unreachable { registry, certificate: false, .. } => Some(format!(
-                "if {registry} speaks plain HTTP, that has to be allowed, as in --insecure-registry {registry}"
-            )),
+            ErrorKind::Unreachable { registry, cause: Cause::PlainHttp, .. } => {
+                Some(format!("plain HTTP has to be allowed, as in --insecure-registry {registry}"))
+            }
             ErrorKind::TooManyRequests { .. } => {
                 Some("many registries allow more to who is logged in; a mirror or a cache helps too".to_owned())
             }

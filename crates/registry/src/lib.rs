@@ -19,6 +19,7 @@ mod endpoint;
 mod error;
 mod keychain;
 mod manifest;
+mod mirror;
 mod options;
 mod payload;
 mod read;
@@ -29,7 +30,7 @@ mod upload;
 
 pub use client::Client;
 pub use download::BlobReader;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Cause, Error, ErrorKind, Result};
 pub use keychain::{Credential, CredentialsUsed, Keychain, KeychainError, Lookup};
 pub use manifest::ImageManifest;
 pub use options::{

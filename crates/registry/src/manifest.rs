@@ -44,7 +44,22 @@ pub struct ImageManifest {
 impl Client {
     /// The image for a platform. A reference to a single image is that image, whatever the platform: only its
     /// config tells.
+    ///
+    /// Mirrors of the registry are asked first. Whatever is wrong with one, the next is asked, and the last one's
+    /// failure is the one told; the image's `reference` says which of them answered.
     pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ImageManifest> {
+        let mut locations = self.locations(reference);
+        let last = locations.pop().unwrap_or_else(|| reference.clone());
+        for location in locations {
+            match self.resolve_at(&location, platform).await {
+                Ok(image) => return Ok(image),
+                Err(error) => tracing::debug!(%error, "next mirror"),
+            }
+        }
+        self.resolve_at(&last, platform).await
+    }
+
+    async fn resolve_at(&self, reference: &Reference, platform: &Platform) -> Result<ImageManifest> {
         let mut index = None;
         let mut at = reference.clone();
         for _ in 0..NESTING {
@@ -100,6 +115,9 @@ impl Client {
         let headers = response.headers();
         let size = text(headers, CONTENT_LENGTH).and_then(|size| size.parse().ok());
         match (text(headers, CONTENT_TYPE), content_digest(headers).or(reference.digest()), size) {
+            (Some(_), Some(digest), Some(_)) if reference.digest().is_some_and(|asked| asked != digest) => {
+                Err(Error::corrupt(&subject, format!("the registry has {digest} under it")))
+            }
             (Some(media_type), Some(digest), Some(size)) => {
                 Ok(Descriptor::new(MediaType::from(media_type), digest, size))
             }

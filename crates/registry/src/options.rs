@@ -23,6 +23,10 @@ pub struct ClientOptions {
     pub certificates: BTreeMap<String, String>,
     /// What to show to a registry that wants a certificate of us, by registry.
     pub client_certificates: BTreeMap<String, ClientCertificate>,
+    /// For images of these registries, other places to ask first, as `host[:port][/path]`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Not to ask a registry itself if it has mirrors.
+    pub mirrors_only: bool,
     /// Proxies.
     pub proxies: Proxies,
     /// When to try again.
@@ -47,6 +51,8 @@ impl Default for ClientOptions {
             skip_tls_verify: Exemption::default(),
             certificates: BTreeMap::new(),
             client_certificates: BTreeMap::new(),
+            mirrors: BTreeMap::new(),
+            mirrors_only: false,
             proxies: Proxies::default(),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),

@@ -74,12 +74,12 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// The certificate's fault, if that is why a connection failed.
-pub(crate) fn certificate_error(error: &(dyn StdError + 'static)) -> Option<String> {
+/// What TLS had to object, if that is why a connection failed.
+pub(crate) fn error_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(tls @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-            return Some(tls.to_string());
+        if let Some(tls) = error.downcast_ref() {
+            return Some(tls);
         }
         // An I/O error gives as its source the source of what it wraps, and so leaves out the wrapped one itself.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

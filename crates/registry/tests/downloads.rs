@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oci::{Descriptor, Digest, MediaType};
-use registry::{Client, ClientOptions, Direction, ErrorKind, Progress, Result, RetryPolicy, Timeouts};
+use registry::{Cause, Client, ClientOptions, Direction, ErrorKind, Progress, Result, RetryPolicy, Timeouts};
 use support::fake::{Body, Fake, Reply, Seen};
 use support::{bytes, client, descriptor, options, read_all, reference};
 
@@ -142,7 +142,7 @@ async fn lasting_failures() {
         Some(from) => broken(part(content, from), LENGTH - from, 0),
     })
     .await;
-    assert!(matches!(dead.kind, ErrorKind::Unreachable { certificate: false, .. }));
+    assert!(matches!(dead.kind, ErrorKind::Unreachable { cause: Cause::Network, .. }));
     check(11, "unexpected answer: more than 10 redirects", |seen, _| {
         Reply::new(307).header("location", seen.path.clone())
     })
@@ -304,7 +304,7 @@ async fn transfers_are_counted_and_limited() {
         assert_eq!(transferred.direction, Direction::Received);
         let mut sum = sum.lock().unwrap();
         *sum += transferred.bytes;
-        if *sum % LENGTH as u64 == 0 {
+        if sum.is_multiple_of(LENGTH as u64) {
             finished.lock().unwrap().0 -= 1;
         }
     });
@@ -332,4 +332,76 @@ async fn unreachable() {
     let error = client().manifest(&at).await.unwrap_err();
     let text = format!("pull {at}: cannot reach {address}: connection refused (os error 111)");
     assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
+async fn mirrors_come_first() {
+    let manifest = |name: &'static str| {
+        let digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"{name}","digest":"{digest}","size":1}},"layers":[]}}"#
+        )
+    };
+    let good = Fake::start(move |seen, _: &mut Body<'_>| match seen.path.as_str() {
+        "/v2/hub/library/busybox/manifests/1" => Reply::new(200).body(manifest("mirror")),
+        "/v2/library/busybox/manifests/1" => Reply::new(200).body(manifest("origin")),
+        _ => Reply::new(404),
+    });
+    let failing = Fake::start(|_, _: &mut Body<'_>| Reply::new(403));
+    let good = good.address.as_str();
+    let check = async |mirrors: &[&str], only: bool, expected: &str| {
+        let mirrors = mirrors.iter().map(|mirror| (*mirror).to_owned()).collect();
+        let options =
+            ClientOptions { mirrors: [(good.to_owned(), mirrors)].into(), mirrors_only: only, ..options() };
+        let image = Client::new(options)
+            .unwrap()
+            .resolve(&reference(good, "library/busybox:1"), &"linux/amd64".parse().unwrap())
+            .await;
+        let answer = match image {
+            Ok(image) => image.reference.name(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(answer, expected);
+    };
+    let hub = format!("{good}/hub");
+    let origin = format!("{good}/library/busybox");
+    let mirror = format!("{good}/hub/library/busybox");
+    let failing = failing.address.as_str();
+    check(&[], false, &origin).await;
+    check(&[], true, &origin).await;
+    check(&[&hub], false, &mirror).await;
+    check(&[failing, &hub], false, &mirror).await;
+    check(&[failing], false, &origin).await;
+    check(&[failing], true, &format!("pull {failing}/library/busybox:1: denied")).await;
+}
+
+#[tokio::test]
+async fn proxies() {
+    let proxy = Fake::start(|seen, _: &mut Body<'_>| match seen.path.as_str() {
+        "http://registry.invalid:5000/v2/a/tags/list?n=1000" => Reply::new(200).body(r#"{"tags":["1"]}"#),
+        _ => Reply::new(200),
+    });
+    let url = Some(registry::Secret::new(format!("http://user:hunter2@{}", proxy.address)));
+    let proxies = registry::Proxies { http: url.clone(), https: url, no_proxy: None };
+    let at = reference("registry.invalid:5000", "a");
+
+    let strict = Client::new(ClientOptions { proxies: proxies.clone(), ..options() }).unwrap();
+    let error = strict.tags(&at).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "list tags of registry.invalid:5000/a: cannot reach registry.invalid:5000: it does not answer in TLS"
+    );
+    assert!(error.hint().unwrap().contains("--insecure-registry registry.invalid:5000"));
+    assert_eq!(proxy.lines(), ["CONNECT registry.invalid:5000"]);
+    assert_eq!(proxy.seen()[0].header("proxy-authorization"), "Basic dXNlcjpodW50ZXIy");
+
+    let plain_http =
+        registry::Exemption { registries: [at.registry().to_owned()].into(), ..Default::default() };
+    let lax = Client::new(ClientOptions { proxies, plain_http, ..options() }).unwrap();
+    assert_eq!(lax.tags(&at).await.unwrap(), ["1"]);
+
+    let bad =
+        registry::Proxies { http: Some(registry::Secret::new("http://hunter2:[")), ..Default::default() };
+    let error = Client::new(ClientOptions { proxies: bad, ..options() }).unwrap_err();
+    assert_eq!(error.to_string(), "connect by a proxy: the proxy's address is not a URL");
 }

@@ -11,7 +11,8 @@ use std::process::Command;
 use bytes::Bytes;
 use oci::{Digest, Index, Manifest, ManifestOrIndex, MediaType, Platform, Raw, Reference, RootFs};
 use registry::{
-    BlobSource, Client, ClientOptions, Error, ErrorKind, Exemption, Keychain, Pushed, UploadMethod,
+    BlobSource, Cause, Client, ClientCertificate, ClientOptions, Error, ErrorKind, Exemption, Keychain,
+    Pushed, Secret, UploadMethod,
 };
 use support::real::{Real, Setup};
 use support::{bytes, client, descriptor, options, read_all, reference, user};
@@ -173,7 +174,7 @@ async fn a_blob_for_a_thread() {
 
 #[tokio::test]
 async fn basic_login() {
-    let Some(real) = Real::start(&Setup { login: true, tls: None }) else { return };
+    let Some(real) = Real::start(&Setup { login: true, ..Setup::default() }) else { return };
     let at = reference(&real.address, "team/app:1");
     let with = |keychain: Keychain| Client::new(ClientOptions { keychain, ..options() }).unwrap();
     let key = format!("{}/team", real.address);
@@ -203,7 +204,7 @@ async fn basic_login() {
 async fn tls() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    for name in ["a", "b"] {
+    for name in ["a", "b", "c", "client"] {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
             .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
@@ -220,18 +221,25 @@ async fn tls() {
     }
     let start = |name: &str| {
         let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
-        let real = Real::start(&Setup { login: false, tls: Some((&certificate, &key)) })?;
+        let authority = path("client.pem");
+        let client_authority = (name == "c").then_some(authority.as_path());
+        let real = Real::start(&Setup { login: false, tls: Some((&certificate, &key)), client_authority })?;
         Some((real.address.replace("127.0.0.1", "localhost"), real))
     };
-    let (Some((a, _a)), Some((b, _b))) = (start("a"), start("b")) else { return };
+    let (Some((a, _a)), Some((b, _b)), Some((c, _c))) = (start("a"), start("b"), start("c")) else { return };
     let pem = |name: &str| std::fs::read_to_string(path(&format!("{name}.pem"))).unwrap();
 
     let only_a =
         Client::new(ClientOptions { certificates: BTreeMap::from([(a.clone(), pem("a"))]), ..options() })
             .unwrap();
     only_a.check_push(&reference(&a, "x")).await.unwrap();
+    let content = bytes(9_000_000);
+    let blob = descriptor(&content);
+    let at = reference(&a, "x");
+    only_a.push_blob(&at, &blob, &BlobSource::Bytes(content.clone().into()), &[]).await.unwrap();
+    assert!(read_all(only_a.blob(&at, &blob).await.unwrap()).await.unwrap() == content);
     let error = only_a.check_push(&reference(&b, "x")).await.unwrap_err();
-    assert!(matches!(error.kind, ErrorKind::Unreachable { certificate: true, .. }), "{error}");
+    assert!(matches!(error.kind, ErrorKind::Unreachable { cause: Cause::Certificate, .. }), "{error}");
     assert!(error.hint().unwrap().contains(&format!("--registry-certificate {b}=")), "{:?}", error.hint());
 
     let skip = Exemption { registries: [b.clone()].into(), ..Exemption::default() };
@@ -242,6 +250,14 @@ async fn tls() {
     let skip_push = Client::new(ClientOptions { skip_tls_verify: skip_push, ..options() }).unwrap();
     skip_push.check_push(&reference(&a, "x")).await.unwrap();
     assert!(skip_push.tags(&reference(&a, "x")).await.unwrap_err().hint().is_some());
+
+    let certificates = BTreeMap::from([(c.clone(), pem("c"))]);
+    let nobody = Client::new(ClientOptions { certificates: certificates.clone(), ..options() }).unwrap();
+    assert!(nobody.check_push(&reference(&c, "x")).await.is_err());
+    let key = Secret::new(std::fs::read_to_string(path("client.key")).unwrap());
+    let client_certificates = BTreeMap::from([(c.clone(), ClientCertificate { chain: pem("client"), key })]);
+    let somebody = ClientOptions { certificates, client_certificates, ..options() };
+    Client::new(somebody).unwrap().check_push(&reference(&c, "x")).await.unwrap();
 
     let bad = ClientOptions { certificates: BTreeMap::from([(a.clone(), "x".to_owned())]), ..options() };
     let error = Client::new(bad).unwrap_err();

@@ -202,8 +202,9 @@ fn serve(
 
 /// The head of a request; nothing at the end, or if it is not HTTP.
 fn head(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
-    // TLS begins with a handshake record.
+    // TLS begins with a handshake record. Most servers answer it in the language they speak.
     if reader.fill_buf().ok()?.first()? == &0x16 {
+        reader.get_mut().write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok()?;
         return None;
     }
     let mut line = || {

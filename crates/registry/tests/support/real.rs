@@ -23,6 +23,8 @@ pub struct Setup<'a> {
     pub login: bool,
     /// Speak TLS with this certificate and key.
     pub tls: Option<(&'a Path, &'a Path)>,
+    /// Want a certificate signed by this one.
+    pub client_authority: Option<&'a Path>,
 }
 
 /// `user:hunter2` by bcrypt.
@@ -41,7 +43,10 @@ impl Real {
             );
             if let Some((certificate, key)) = setup.tls {
                 let (certificate, key) = (certificate.display(), key.display());
-                writeln!(config, "  tls: {{certificate: {certificate}, key: {key}}}").unwrap();
+                let clients = setup
+                    .client_authority
+                    .map_or(String::new(), |path| format!(", clientcas: [{}]", path.display()));
+                writeln!(config, "  tls: {{certificate: {certificate}, key: {key}{clients}}}").unwrap();
             }
             if setup.login {
                 std::fs::write(directory.path().join("htpasswd"), LOGIN).unwrap();
