@@ -53,7 +53,7 @@ pub enum RootFiles {
     Stacked {
         /// What is only read, the topmost first.
         lower: Vec<PathBuf>,
-        /// Where changes go.
+        /// Where changes go. Its own mode, owner and times are those that `/` has.
         upper: PathBuf,
         /// An empty directory on the filesystem of `upper`, for the kernel's use; a fresh one for each run.
         work: PathBuf,

@@ -94,6 +94,7 @@ const CASES: &[(&str, Case)] = &[
     ("mounts", mounts),
     ("changes are found", changes),
     ("no trace of the set-up", no_trace),
+    ("lent directories come back", lent),
     ("leftovers are gone", leftovers),
     ("large outputs are whole", large_output),
     ("cancel", cancel),
@@ -245,7 +246,31 @@ fn no_trace(fixture: &Fixture) -> Result<(), Failed> {
         "echo x > /dev/file; mkdir -p /dev/shm/a/b; rm -f /dev/null; echo x > /dev/null; echo x > /proc/x; :";
     fixture.sh(script)?;
     same("tree", &fixture.tree()?, &before)?;
-    same("beside the root", &fixture.beside()?, &Vec::<String>::new())
+    same("beside the root", &fixture.beside()?, &Vec::<String>::new())?;
+
+    // The process sees the times of the image, and a directory that it changes itself has a new one.
+    let output = fixture.sh("stat -c %Y / /etc; touch /etc/new; rm /etc/new; touch /new")?.output;
+    same(
+        "times in the root",
+        &output,
+        if fixture.shape() == RootShape::InPlace { "0\n0\n" } else { &output },
+    )?;
+    let time = |path: &str| fixture.changed().join(path).metadata().map(|found| found.mtime());
+    same("a changed directory has a new time", &(time(".")? > 0 && time("etc")? > 0), &true)
+}
+
+/// Cache directories outlive what is done to them.
+fn lent(fixture: &Fixture) -> Result<(), Failed> {
+    let cache = fixture.outside_directory("cache", "kept")?;
+    for script in ["rm -rf /cache; :", "rm -rf /cache; echo x > /cache; :", "touch /cache/x"] {
+        let mut process = fixture.process(script);
+        process.mounts =
+            vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: false }];
+        same(script, &fixture.run(&process)?.exit, &Exit::Code(0))?;
+        same("still a directory", &cache.is_dir(), &true)?;
+        same("in the image", &fixture.sh("ls -d /cache; ls -A /cache")?.output, "/cache\n")?;
+    }
+    same("cache", &fixture::names(&cache)?, &vec!["x".to_owned()])
 }
 
 /// A daemon that left its session and its parent, and one that ignores every polite signal.

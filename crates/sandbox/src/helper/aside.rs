@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, fstat, futimens,
-    makedev, mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, fstat,
+    futimens, makedev, mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -39,23 +39,32 @@ const DIRECTORY: OFlags =
 #[derive(Debug)]
 pub(super) struct Aside {
     root: OwnedFd,
-    /// The directory they wait in, beside the root.
+    /// The directory they wait in, beside the root: each under its index in `moved`.
     store: OwnedFd,
     store_path: PathBuf,
     moved: Vec<Moved>,
+    parents: Vec<Parent>,
 }
 
 #[derive(Debug)]
 struct Moved {
-    /// The directory in the root that it belongs in.
-    parent: OwnedFd,
-    /// The times of that directory, which the moving changes.
-    times: Timestamps,
     /// Where it belongs.
     path: PathBuf,
-    /// Where to take what is in its place now; without that it is thrown away.
+    /// The directory it was in.
+    parent: OwnedFd,
+    /// Where to take the directory that is in its place now; without that it is thrown away.
     lender: Option<PathBuf>,
 }
+
+/// A directory of the root that something was moved out of, which shows in its times.
+#[derive(Debug)]
+struct Parent {
+    directory: OwnedFd,
+    times: Times,
+}
+
+/// Last access and last modification, in seconds and nanoseconds.
+type Times = [(i64, i64); 2];
 
 impl Aside {
     /// Makes the place where things wait, beside the root at `dir`.
@@ -71,7 +80,7 @@ impl Aside {
         let step = format!("make {}", store_path.display());
         mkdirat(CWD, &store_path, Mode::RWXU).during(&step)?;
         let store = openat(CWD, &store_path, DIRECTORY, Mode::empty()).during(&step)?;
-        Ok(Aside { root, store, store_path, moved: Vec::new() })
+        Ok(Aside { root, store, store_path, moved: Vec::new(), parents: Vec::new() })
     }
 
     /// Puts an empty directory in the place of the directory at `path`.
@@ -134,43 +143,86 @@ impl Aside {
         if FileType::from_raw_mode(found.st_mode) != kind {
             return Err(Failure::because(format!("{step}: it is not a {kind:?}")));
         }
-        let stat = fstat(&parent).during(&step)?;
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec.cast_signed() },
-            last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec.cast_signed() },
-        };
-        let place = self.moved.len().to_string();
-        renameat(&parent, name, &self.store, place).during(&step)?;
+        self.remember(&parent).during(&step)?;
+        renameat(&parent, name, &self.store, self.moved.len().to_string()).during(&step)?;
         let handle = parent.try_clone().during(&step)?;
-        self.moved.push(Moved { parent, times, path: path.to_owned(), lender: None });
+        self.moved.push(Moved { path: path.to_owned(), parent, lender: None });
         Ok((handle, name))
     }
 
-    /// Brings everything back, the last thing moved first, and removes what was in its place.
-    pub(super) fn restore(mut self) -> Result<(), Failure> {
-        while let Some(moved) = self.moved.pop() {
-            let step = format!("bring {} of the root back", moved.path.display());
-            let name = moved.path.file_name().expect("it was moved by this name");
-            let place = self.moved.len().to_string();
-            let used = match &moved.lender {
-                None => renameat(&moved.parent, name, &self.store, format!("{place}.used")),
-                Some(lender) => renameat(&moved.parent, name, CWD, lender),
-            };
-            match used {
-                // The process removed it, which it could not have if it were mounted.
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error).during(step),
-            }
-            match renameat(&self.store, &place, &moved.parent, name) {
-                Ok(()) => futimens(&moved.parent, &moved.times).during(step)?,
-                // The directory it was in is gone; it goes with it.
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error).during(step),
+    /// Keeps the times of a directory, if it is the first time that something is moved out of it.
+    fn remember(&mut self, directory: &OwnedFd) -> io::Result<()> {
+        let found = fstat(directory)?;
+        for known in &self.parents {
+            let known = fstat(&known.directory)?;
+            if (known.st_dev, known.st_ino) == (found.st_dev, found.st_ino) {
+                return Ok(());
             }
         }
-        let step = format!("remove {}", self.store_path.display());
-        std::fs::remove_dir_all(&self.store_path).during(step)
+        let directory = directory.try_clone()?;
+        self.parents.push(Parent { directory, times: times(&found) });
+        Ok(())
     }
+
+    /// Makes the directories look as if nothing had been moved: then a new time is the process's doing.
+    pub(super) fn keep_times(&self) -> Result<(), Failure> {
+        let mut parents = self.parents.iter();
+        parents
+            .try_for_each(|parent| set_times(&parent.directory, parent.times))
+            .during("set the times in the root")
+    }
+
+    /// Brings everything back, the last thing moved first, and removes what was in its place. After a failure it
+    /// goes on with the rest: directories that were lent are not the root's to lose.
+    pub(super) fn restore(mut self) -> Result<(), Failure> {
+        let mut result = Ok(());
+        for parent in &mut self.parents {
+            match fstat(&parent.directory) {
+                Ok(found) => parent.times = times(&found),
+                Err(error) => result = result.and(Err(error).during("read the times in the root")),
+            }
+        }
+        while let Some(moved) = self.moved.pop() {
+            let step = format!("bring {} of the root back", moved.path.display());
+            result = result.and(self.bring_back(&moved).during(step));
+        }
+        result = result.and(self.keep_times());
+        let step = format!("remove {}", self.store_path.display());
+        result.and(std::fs::remove_dir_all(&self.store_path).during(step))
+    }
+
+    /// Brings the thing back that was moved last. What the process removed it could not have removed if it were
+    /// mounted: a directory on loan is made anew then, and if the directory around it is gone, it goes too.
+    fn bring_back(&self, moved: &Moved) -> io::Result<()> {
+        let name = moved.path.file_name().expect("it was moved by this name");
+        let place = self.moved.len().to_string();
+        let used = statat(&moved.parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|used| used.st_mode);
+        let is_directory = used.map(FileType::from_raw_mode) == Ok(FileType::Directory);
+        match &moved.lender {
+            Some(lender) if is_directory => renameat(&moved.parent, name, CWD, lender)?,
+            Some(lender) => std::fs::create_dir(lender)?,
+            None => {}
+        }
+        for (from, from_name, to, to_name) in [
+            (&moved.parent, name, &self.store, OsStr::new(&format!("{place}.used"))),
+            (&self.store, OsStr::new(&place), &moved.parent, name),
+        ] {
+            match renameat(from, from_name, to, to_name) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn times(stat: &Stat) -> Times {
+    [(stat.st_atime, stat.st_atime_nsec.cast_signed()), (stat.st_mtime, stat.st_mtime_nsec.cast_signed())]
+}
+
+fn set_times(fd: &OwnedFd, times: Times) -> rustix::io::Result<()> {
+    let [last_access, last_modification] = times.map(|(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec });
+    futimens(fd, &Timestamps { last_access, last_modification })
 }
 
 /// Copies a file or a directory, with modes, owners and times; what is neither of these nor a symlink is left out.
@@ -200,7 +252,5 @@ fn copy(from: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     // The owner first: changing it takes the set-user-id bit away.
     rustix::fs::fchown(&copied, Some(uid), Some(gid))?;
     rustix::fs::fchmod(&copied, Mode::from_raw_mode(found.mode() & 0o7777))?;
-    let last_access = Timespec { tv_sec: found.atime(), tv_nsec: found.atime_nsec() };
-    let last_modification = Timespec { tv_sec: found.mtime(), tv_nsec: found.mtime_nsec() };
-    Ok(futimens(&copied, &Timestamps { last_access, last_modification })?)
+    Ok(set_times(&copied, [(found.atime(), found.atime_nsec()), (found.mtime(), found.mtime_nsec())])?)
 }

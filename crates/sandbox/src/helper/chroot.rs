@@ -31,7 +31,8 @@ fn furnish(aside: &mut Aside, process: &Process) -> Result<(), Failure> {
     aside.devices()?;
     aside.empty_directory("/proc".as_ref(), 0o555)?;
     aside.empty_directory("/sys".as_ref(), 0o555)?;
-    process.mounts.iter().try_for_each(|mount| aside.mount(mount))
+    process.mounts.iter().try_for_each(|mount| aside.mount(mount))?;
+    aside.keep_times()
 }
 
 /// Starts the process and stays with it. We remain outside, where the way back is.

@@ -182,8 +182,7 @@ impl View {
             let Some(at) = self.find_if_any(path)? else { continue };
             if is_directory(&at)? {
                 let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-                mount("tmpfs", by_fd(&at), "tmpfs", flags, Some(c"size=0"))
-                    .during(format_args!("mask {path}"))?;
+                mount("tmpfs", by_fd(&at), "tmpfs", flags, None).during(format_args!("mask {path}"))?;
             } else {
                 mount_bind("/dev/null", by_fd(&at)).during(format_args!("mask {path}"))?;
             }
