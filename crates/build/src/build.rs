@@ -12,7 +12,7 @@ use crate::image::Image;
 use crate::options::Options;
 use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
 use crate::stage::Stage;
-use crate::step::{DEFAULT_PATH, Sources, Surroundings, carry_out, refuse, set_variable};
+use crate::step::{Sources, Surroundings, carry_out, refuse};
 use crate::timings::Timings;
 
 /// What a build has come to.
@@ -51,7 +51,12 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
     let engine = Engine::new(options, runtime, scope)?;
     let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
     plan.refuse_what_cannot_be_done(&engine)?;
-    let finished = plan.execute(&engine)?;
+    engine.check_destinations()?;
+    let finished = plan.execute(&engine).map_err(|error| match engine.cancel().signal() {
+        // Whatever went wrong then went wrong for that reason.
+        Some(signal) => Error::ended_by(signal),
+        None => error,
+    })?;
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
 }
@@ -132,8 +137,9 @@ impl Plan<'_> {
                 if *is_trigger { error.at_lines(lines.clone()) } else { located(error, instruction) }
             };
             stage.will_run = instructions[position..].iter().any(|(instruction, _)| is_run(instruction));
+            let before = stage.image.layers.len();
             self.step(engine, number, &mut stage, instruction, progress).map_err(blame)?;
-            if is_target && let Some(layer) = stage.image.layers.last() {
+            for layer in stage.image.layers.iter().skip(before).filter(|_| is_target) {
                 progress.uploads.layer(engine, layer).map_err(blame)?;
             }
         }
@@ -188,9 +194,7 @@ impl Plan<'_> {
         progress: &mut Progress,
     ) -> Result<()> {
         if let Some(signal) = engine.cancel().signal() {
-            let mut error = Error::new(format!("ended by signal {signal}"));
-            error.exit_code = Some(128 + signal);
-            return Err(error);
+            return Err(Error::ended_by(signal));
         }
         let copied_from = match &instruction.kind {
             InstructionKind::Copy(copy) => copy.from.as_ref(),
@@ -224,9 +228,6 @@ impl Plan<'_> {
         let options = engine.options;
         let mut image = stage.image;
         image.config.config.labels.extend(options.labels.iter().cloned());
-        if !image.config.config.env.iter().any(|pair| pair.starts_with("PATH=")) {
-            set_variable(&mut image.config.config.env, "PATH", DEFAULT_PATH);
-        }
         let finished = Finished::new(image, engine.created());
         let outputs = &options.outputs;
         let blob = |digest| {

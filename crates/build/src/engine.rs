@@ -1,6 +1,7 @@
 //! The engine: what all stages of one build share.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,8 +48,13 @@ impl<'a> Engine<'a> {
             Some(directory) => Store::open(directory).during("cache directory")?,
             None => store.clone(),
         };
-        let fetcher =
-            Fetcher::new(options.client.clone(), runtime.clone(), base_store.clone(), options.report.clone());
+        let fetcher = Fetcher::new(
+            options.client.clone(),
+            runtime.clone(),
+            base_store.clone(),
+            options.report.clone(),
+            options.cancel.clone(),
+        );
         Ok(Engine {
             options,
             runtime,
@@ -254,7 +260,23 @@ impl<'a> Engine<'a> {
                 origin: Some(reference.clone()),
             })
             .collect();
-        Ok(Image { config, layers })
+        let mut image = Image { config, layers };
+        image.give_path();
+        Ok(image)
+    }
+
+    /// Asks every repository among the destinations whether it takes an image of ours, before any work is
+    /// put into one.
+    pub(crate) fn check_destinations(&self) -> Result<()> {
+        let outputs = &self.options.outputs;
+        if outputs.no_push {
+            return Ok(());
+        }
+        let mut seen = BTreeSet::new();
+        for destination in outputs.destinations.iter().filter(|destination| seen.insert(destination.name())) {
+            self.runtime.block_on(self.options.client.check_push(destination)).map_err(registry_error)?;
+        }
+        Ok(())
     }
 
     /// Uploads to every destination.

@@ -24,6 +24,11 @@ impl Error {
         Error { message: message.into(), lines: None, hint: None, exit_code: None }
     }
 
+    /// The error of a build that was told to end. The exit code is the one a shell reports.
+    pub(crate) fn ended_by(signal: i32) -> Self {
+        Error { exit_code: Some(128 + signal), ..Error::new(format!("ended by signal {signal}")) }
+    }
+
     /// An error of another kind, with its causes on the same line.
     pub fn from_chain(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();

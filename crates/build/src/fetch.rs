@@ -9,9 +9,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cache::Store;
 use oci::{Descriptor, Digest, Reference};
+use sandbox::Cancel;
 
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Report};
@@ -24,7 +26,11 @@ pub(crate) struct Fetcher {
     store: Store,
     report: Arc<dyn Report>,
     running: Arc<Mutex<HashMap<Digest, Arc<Fetch>>>>,
+    cancel: Cancel,
 }
+
+/// How often a reader that waits looks whether the build is to end.
+const POLL: Duration = Duration::from_millis(200);
 
 /// A download, running or done.
 pub(crate) struct Fetch {
@@ -32,6 +38,7 @@ pub(crate) struct Fetch {
     path: Mutex<PathBuf>,
     state: Mutex<State>,
     changed: Condvar,
+    cancel: Cancel,
 }
 
 #[derive(Default)]
@@ -46,8 +53,9 @@ impl Fetcher {
         runtime: tokio::runtime::Handle,
         store: Store,
         report: Arc<dyn Report>,
+        cancel: Cancel,
     ) -> Self {
-        Fetcher { client, runtime, store, report, running: Arc::default() }
+        Fetcher { client, runtime, store, report, running: Arc::default(), cancel }
     }
 
     /// Starts to fetch a blob, unless it is here or on its way.
@@ -60,7 +68,7 @@ impl Fetcher {
             }
         }
         let fetch = if let Some(path) = self.store.blob(descriptor.digest, descriptor.size) {
-            Fetch::done(path, descriptor.size)
+            Fetch::done(path, descriptor.size, self.cancel.clone())
         } else {
             self.download(image, descriptor)?
         };
@@ -84,6 +92,7 @@ impl Fetcher {
             path: Mutex::new(pending.path().to_owned()),
             state: Mutex::default(),
             changed: Condvar::new(),
+            cancel: self.cancel.clone(),
         });
         self.report.event(Event::Pulling { digest: descriptor.digest, size: descriptor.size });
         let (client, store, task) = (self.client.clone(), self.store.clone(), fetch.clone());
@@ -109,11 +118,12 @@ impl Fetcher {
 }
 
 impl Fetch {
-    fn done(path: PathBuf, size: u64) -> Arc<Self> {
+    fn done(path: PathBuf, size: u64, cancel: Cancel) -> Arc<Self> {
         Arc::new(Fetch {
             path: Mutex::new(path),
             state: Mutex::new(State { written: size, end: Some(Ok(())) }),
             changed: Condvar::new(),
+            cancel,
         })
     }
 
@@ -130,11 +140,20 @@ impl Fetch {
             match &state.end {
                 Some(Ok(())) => break,
                 Some(Err(message)) => return Err(Error::new(message.clone())),
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = self.wait_for_change(state)?,
             }
         }
         drop(state);
         Ok(lock(&self.path).clone())
+    }
+
+    /// Waits for more bytes or the end; in vain if the build is told to end.
+    fn wait_for_change<'s>(&self, state: MutexGuard<'s, State>) -> io::Result<MutexGuard<'s, State>> {
+        if let Some(signal) = self.cancel.signal() {
+            return Err(io::Error::other(format!("ended by signal {signal}")));
+        }
+        let (state, _) = self.changed.wait_timeout(state, POLL).unwrap_or_else(PoisonError::into_inner);
+        Ok(state)
     }
 
     fn advance(&self, count: u64) {
@@ -162,7 +181,7 @@ impl Read for FetchReader {
             match &state.end {
                 Some(Ok(())) => return Ok(0),
                 Some(Err(message)) => return Err(io::Error::other(message.clone())),
-                None => state = self.fetch.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = self.fetch.wait_for_change(state)?,
             }
         }
         let available = state.written - self.position;

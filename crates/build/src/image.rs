@@ -2,6 +2,9 @@
 
 use oci::{Compression, Descriptor, DiffId, History, ImageConfig, MediaType, Reference};
 
+/// The search path of an image that sets none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The state of a stage: what it would be if it ended here.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
@@ -32,7 +35,17 @@ impl Image {
             config: oci::Config { working_dir: "/".to_owned(), ..oci::Config::default() },
             ..ImageConfig::default()
         };
-        Image { config, layers: Vec::new() }
+        let mut image = Image { config, layers: Vec::new() };
+        image.give_path();
+        image
+    }
+
+    /// An image without a `PATH` gets the usual one, so that instructions can add to it.
+    pub(crate) fn give_path(&mut self) {
+        let env = &mut self.config.config.env;
+        if !env.iter().any(|pair| pair.starts_with("PATH=")) {
+            env.push(format!("PATH={DEFAULT_PATH}"));
+        }
     }
 
     /// Notes an instruction that has made a layer, or none.

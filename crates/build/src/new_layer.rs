@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use cache::{Pending, Store};
 use layer::{Content, LayerIndex, LayerWriter, Metadata, Sink, TreePath, WriteOptions};
 use oci::{Compression, Descriptor, MediaType};
+use sandbox::Cancel;
 
+use crate::engine::Engine;
 use crate::error::{Context, Result};
 use crate::image::Layer;
 
@@ -15,13 +17,15 @@ pub(crate) struct NewLayer {
     store: Store,
     /// Times after this one become it, so that equal inputs give equal bytes.
     clamp: Option<i64>,
+    cancel: Cancel,
 }
 
 impl NewLayer {
-    pub(crate) fn create(store: &Store, clamp: Option<i64>) -> Result<Self> {
+    pub(crate) fn create(engine: &Engine<'_>) -> Result<Self> {
         let options = WriteOptions { compression: Compression::Gzip, ..WriteOptions::default() };
+        let store = engine.store().clone();
         let writer = LayerWriter::new(store.pending()?, options)?;
-        Ok(NewLayer { writer, store: store.clone(), clamp })
+        Ok(NewLayer { writer, store, clamp: engine.clamp(), cancel: engine.cancel().clone() })
     }
 
     /// Completes the blob and keeps it.
@@ -47,7 +51,13 @@ impl Sink for NewLayer {
             _ => metadata,
         };
         let mut accounts = KeepAccounts { store: &self.store, sink: &mut self.writer };
-        accounts.put(path, metadata, content)
+        match content {
+            Content::File { size, data } => {
+                let mut data = Cancellable { data, cancel: &self.cancel };
+                accounts.put(path, metadata, Content::File { size, data: &mut data })
+            }
+            content => accounts.put(path, metadata, content),
+        }
     }
 
     fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
@@ -60,6 +70,21 @@ impl Sink for NewLayer {
 
     fn clear(&mut self, path: &TreePath) -> io::Result<()> {
         Sink::clear(&mut self.writer, path)
+    }
+}
+
+/// Reads until the build is told to end.
+struct Cancellable<'a> {
+    data: &'a mut dyn Read,
+    cancel: &'a Cancel,
+}
+
+impl Read for Cancellable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(signal) = self.cancel.signal() {
+            return Err(io::Error::other(format!("ended by signal {signal}")));
+        }
+        self.data.read(buffer)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::terminal::{Terminal, human_time, print_result};
 use crate::{diagnostic, environment};
 
 /// How long a build may take to end itself once it was told to.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Builds, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {

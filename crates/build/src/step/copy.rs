@@ -20,7 +20,7 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
     let job = Job::new(around, stage, &copy.sources, &copy.destination, &copy.chown, &copy.chmod)?;
     let history = job.history("COPY");
     let engine = around.engine;
-    let mut layer = NewLayer::create(engine.store(), engine.clamp())?;
+    let mut layer = NewLayer::create(engine)?;
     let tree = stage.tree(engine)?;
     match &copy.from {
         None => {
@@ -65,10 +65,13 @@ pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -
     let engine = around.engine;
     let context = engine.context()?;
     let tree = stage.tree(engine)?;
-    let mut layer = NewLayer::create(engine.store(), engine.clamp())?;
+    let mut layer = NewLayer::create(engine)?;
     let (plan, archives) = job.plan_with_archives(engine, &tree, context)?;
     engine.timings.measure("copy files", || {
         // Archives come after plain files, and see what those have put.
+        if archives.is_empty() {
+            return plan.emit(&mut layer);
+        }
         let mut beneath = (*tree).clone();
         plan.foresee(&mut beneath);
         plan.emit(&mut layer)?;

@@ -6,9 +6,7 @@ mod refusal;
 mod run;
 mod workdir;
 
-pub(crate) use config::set_variable;
 pub(crate) use refusal::refuse;
-pub(crate) use run::DEFAULT_PATH;
 
 use std::collections::BTreeMap;
 

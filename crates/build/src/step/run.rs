@@ -16,9 +16,6 @@ use crate::event::Event;
 use crate::new_layer::NewLayer;
 use crate::stage::Stage;
 
-/// The search path of an image that sets none.
-pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// The host name inside a RUN, which is what BuildKit's users find there.
 const HOSTNAME: &str = "buildkitsandbox";
 
@@ -31,7 +28,7 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     };
     let history = history(stage, &command);
     if command.is_empty() {
-        let layer = NewLayer::create(engine.store(), engine.clamp())?;
+        let layer = NewLayer::create(engine)?;
         return engine.finish_layer(stage, layer, history);
     }
     let isolation = engine.isolation()?;
@@ -41,7 +38,7 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
 
     stage.materialise(engine)?;
     let tree = stage.tree(engine)?;
-    let mut layer = NewLayer::create(engine.store(), engine.clamp())?;
+    let mut layer = NewLayer::create(engine)?;
     let working_dir = stage.working_dir()?;
     let missing = missing_directories(&tree, &working_dir)?;
     let workspace = stage.materialise(engine)?;
@@ -108,7 +105,6 @@ fn environment(around: &Surroundings<'_>, stage: &Stage, home: &str) -> Vec<(OsS
             to.push((name.to_owned(), value.to_owned()));
         }
     };
-    add("PATH", DEFAULT_PATH, &mut environment);
     add("HOME", home, &mut environment);
     for (name, value) in proxies(around) {
         add(&name, &value, &mut environment);
@@ -168,9 +164,7 @@ fn check(command: &[String], outcome: Result<Exit, RunError>, engine: &crate::en
         Err(error)
     };
     if let Some(signal) = engine.cancel().signal() {
-        let mut error = Error::new(format!("ended by signal {signal}"));
-        error.exit_code = Some(128 + signal);
-        return Err(error);
+        return Err(Error::ended_by(signal));
     }
     match outcome {
         Ok(Exit::Code(0)) => Ok(()),

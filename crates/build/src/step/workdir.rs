@@ -34,7 +34,7 @@ pub(super) fn workdir(around: &mut Surroundings<'_>, stage: &mut Stage, word: &W
     if real.inode.is_some_and(|inode| !inode.node.is_directory()) {
         return Err(at(word, Error::new(format!("{} is not a directory", real.path))));
     }
-    let mut layer = NewLayer::create(engine.store(), engine.clamp())?;
+    let mut layer = NewLayer::create(engine)?;
     if !missing.is_empty() {
         let who = stage.accounts(engine)?.user(&stage.image.config.config.user)?;
         let metadata =
