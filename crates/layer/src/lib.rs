@@ -11,6 +11,7 @@ mod entry;
 mod header;
 mod index;
 mod inflate;
+mod pack;
 mod path;
 mod pax;
 mod read;
