@@ -313,15 +313,16 @@ impl Client {
         let sending = call.endpoint.http.execute(request);
         tokio::pin!(sending);
         let failure = loop {
-            let deadline = pulse.deadline(timeouts.idle, then);
+            let (_, deadline) = pulse.deadline(timeouts.idle, then);
             tokio::select! {
                 outcome = &mut sending => match outcome {
                     Ok(response) => return Ok(response),
                     Err(error) => break Failure::of(&error),
                 },
                 () = tokio::time::sleep_until(deadline) => {
-                    if pulse.deadline(timeouts.idle, then) <= deadline {
-                        break Failure::silence(then.min(timeouts.idle));
+                    let (limit, now) = pulse.deadline(timeouts.idle, then);
+                    if now <= deadline {
+                        break Failure::silence(limit);
                     }
                 }
             }

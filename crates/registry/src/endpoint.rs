@@ -66,8 +66,11 @@ impl Endpoint {
             .http2_initial_stream_window_size(1 << 20)
             .http2_initial_connection_window_size(4 << 20)
             .user_agent(options.user_agent.as_str());
-        for proxy in proxies(options)? {
-            builder = builder.proxy(proxy);
+        // No proxy can reach our own machine for us; Go's programs go there directly, too.
+        if !is_loopback(&key.registry) {
+            for proxy in proxies(options)? {
+                builder = builder.proxy(proxy);
+            }
         }
         let http = builder.build().map_err(|error| unusable(reason_of(&error)))?;
         Ok(Endpoint {

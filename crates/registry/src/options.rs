@@ -105,7 +105,8 @@ pub struct ClientCertificate {
     pub key: Secret,
 }
 
-/// Proxies, in the form of the usual environment variables; reading those is the caller's.
+/// Proxies, in the form of the usual environment variables; reading those is the caller's. A registry on the loopback
+/// interface is reached without.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     /// For `http://`.

@@ -221,9 +221,10 @@ impl Pulse {
         self.state().failure.take()
     }
 
-    /// The moment after which silence is a failure.
-    pub(crate) fn deadline(&self, while_sending: Duration, then: Duration) -> Instant {
+    /// How long silence is borne now, and the moment at which that is over.
+    pub(crate) fn deadline(&self, while_sending: Duration, then: Duration) -> (Duration, Instant) {
         let state = self.state();
-        state.last + if state.sending { while_sending } else { then }
+        let limit = if state.sending { while_sending } else { then };
+        (limit, state.last + limit)
     }
 }

@@ -405,3 +405,25 @@ async fn proxies() {
     let error = Client::new(ClientOptions { proxies: bad, ..options() }).unwrap_err();
     assert_eq!(error.to_string(), "connect by a proxy: the proxy's address is not a URL");
 }
+
+#[tokio::test]
+async fn dropping_a_reader_ends_its_download() {
+    let fake = Fake::start(|seen, _: &mut Body<'_>| match seen.path.as_str() {
+        "/v2/" => Reply::new(200),
+        _ => Reply::new(200).body(bytes(1000)).announcing(LENGTH).keeping_open(),
+    });
+    let at = reference(&fake.address, "a");
+    let blob = descriptor(&bytes(LENGTH));
+    let mut reader = client().blob(&at, &blob).await.unwrap();
+    reader.chunk().await.unwrap().unwrap();
+    drop(reader);
+    let mut reader = client().blob_to_reader(&tokio::runtime::Handle::current(), &at, &blob);
+    tokio::task::spawn_blocking(move || std::io::Read::read_exact(&mut reader, &mut [0; 1000]).unwrap())
+        .await
+        .unwrap();
+    let since = std::time::Instant::now();
+    while fake.left() < 2 {
+        assert!(since.elapsed() < Duration::from_secs(5), "a connection is still open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -370,3 +370,48 @@ async fn manifests_and_permission() {
     let error = client().check_push(&reference(&fake.address, "b")).await.unwrap_err();
     assert_eq!(error.to_string(), format!("check that we may push to {}/b: denied", fake.address));
 }
+
+#[tokio::test]
+async fn a_slow_upload_is_no_silence_and_a_stuck_one_is() {
+    let timeouts = registry::Timeouts {
+        idle: std::time::Duration::from_millis(500),
+        commit: std::time::Duration::from_millis(1000),
+        ..options().timeouts
+    };
+    let retry = registry::RetryPolicy { retries: 0, ..options().retry };
+    let client = Client::new(ClientOptions { timeouts, retry, ..options() }).unwrap();
+    // More than the kernel's buffers hold, so that the pace of the one who reads is felt.
+    let content = bytes(40_000_000);
+    let (outcome, _, stored) = push(&client, &content, |seen, body, store| {
+        (seen.method == "PUT").then(|| {
+            for _ in 0..8 {
+                store.bytes.extend(body.read(5_000_000));
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            store.put(seen, body)
+        })
+    })
+    .await;
+    assert_eq!(outcome.unwrap(), Pushed::Uploaded { bytes: 40_000_000 });
+    assert_eq!(stored, Some(Digest::of(&content)));
+
+    let (outcome, ..) = push(&client, &content, |seen, body, _| {
+        (seen.method == "PUT").then(|| {
+            body.read(1_000_000);
+            Reply::stuck()
+        })
+    })
+    .await;
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.ends_with("no data for 0.5 seconds"), "{error}");
+    // Everything has arrived, and storing it takes too long.
+    let (outcome, ..) = push(&client, b"x", |seen, body, _| {
+        (seen.method == "PUT").then(|| {
+            body.all();
+            Reply::stuck()
+        })
+    })
+    .await;
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.ends_with("no data for 1 seconds"), "{error}");
+}

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A server; its threads end with the process.
 pub struct Fake {
     pub address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    left: Arc<AtomicUsize>,
 }
 
 /// A request, without its body.
@@ -88,6 +90,11 @@ impl Reply {
         Reply::default()
     }
 
+    /// No answer, and nothing more is read.
+    pub fn stuck() -> Self {
+        Reply { open: true, ..Reply::default() }
+    }
+
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
@@ -129,14 +136,20 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (log, answer) = (Arc::clone(&seen), Arc::new(answer));
+        let left = Arc::new(AtomicUsize::new(0));
+        let (log, count, answer) = (Arc::clone(&seen), Arc::clone(&left), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-                std::thread::spawn(move || serve(stream, &log, &*answer));
+                let (log, count, answer) = (Arc::clone(&log), Arc::clone(&count), Arc::clone(&answer));
+                std::thread::spawn(move || serve(stream, &log, &count, &*answer));
             }
         });
-        Fake { address, seen }
+        Fake { address, seen, left }
+    }
+
+    /// How many answers that were kept open were left by the client.
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::SeqCst)
     }
 
     /// What was asked so far, but for the client's finding out which scheme is spoken.
@@ -152,6 +165,7 @@ impl Fake {
 fn serve(
     stream: TcpStream,
     log: &Mutex<Vec<Seen>>,
+    left_by_client: &AtomicUsize,
     answer: &(dyn Fn(&Seen, &mut Body<'_>) -> Reply + Send + Sync),
 ) {
     let mut writer = stream.try_clone().unwrap();
@@ -167,6 +181,11 @@ fn serve(
         let reply = answer(&seen, &mut body);
         let unread = body.left;
         if reply.status == 0 {
+            if reply.open {
+                loop {
+                    std::thread::park();
+                }
+            }
             return;
         }
         let length = reply.announced.unwrap_or(reply.body.len());
@@ -186,6 +205,7 @@ fn serve(
             if reply.open {
                 // Until the client has had enough.
                 let _ = std::io::copy(&mut reader, &mut std::io::sink());
+                left_by_client.fetch_add(1, Ordering::SeqCst);
             }
             if reply.open || reply.unannounced || length != reply.body.len() {
                 return;
