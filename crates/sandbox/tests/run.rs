@@ -64,10 +64,17 @@ fn main() -> std::process::ExitCode {
             trials.push(Trial::test(format!("{name}: {title}"), move || case(&Fixture::new(&way)?)));
         }
     }
+    trials.push(Trial::test("a rehearsal leaves nothing behind", rehearsal));
     trials.push(
         fixture::again_in_user_namespace().unwrap_or_else(|reason| skipped("in a user namespace", reason)),
     );
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn rehearsal() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let probe = sandbox::probe(directory.path());
+    same(&probe.to_string(), &fixture::names(directory.path())?, &Vec::<String>::new())
 }
 
 /// A test that shows up as ignored, with the reason in its name.

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid, makedev, mknodat};
@@ -49,8 +50,10 @@ pub(super) fn namespaces(
     mount("tmpfs", &directory, "tmpfs", MountFlags::empty(), None).during("mount a tmpfs")?;
     unmount(&directory, UnmountFlags::DETACH).during("unmount a tmpfs")?;
     let overlay = overlay(&scratch);
-    // In the new pid namespace, where the first process is the only one that can start others.
+    // In the new pid namespace, where the first process is the only one that can start others. In a mount namespace
+    // of its own again: pivot_root moves everybody in it.
     let fresh_proc = trial(helper, || {
+        unshare(CloneFlags::CLONE_NEWNS).during("unshare the mount namespace")?;
         let directory = scratch.directory("proc")?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let fresh_proc = mount("proc", &directory, "proc", flags, None).is_ok();
@@ -174,7 +177,9 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(work_dir: &Path) -> Result<Self, Failure> {
-        let path = work_dir.join(format!(".rehearsal-{}", std::process::id()));
+        // Two programs in two containers may have the same work directory and the same process id.
+        let now = UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos());
+        let path = work_dir.join(format!(".rehearsal-{}-{now}", std::process::id()));
         fs::create_dir(&path).during(format_args!("make a directory in {}", work_dir.display()))?;
         Ok(Scratch(path))
     }

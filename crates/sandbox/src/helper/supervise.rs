@@ -94,7 +94,6 @@ pub(super) fn supervise(
 /// Kills and reaps until there is no child left. Orphans become ours, so every descendant is a child in the end.
 fn bury(children: &ChildSignal, scope: Scope) -> Result<(), Failure> {
     loop {
-        signal_all(scope, nix::libc::SIGKILL);
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => break,
@@ -103,6 +102,7 @@ fn bury(children: &ChildSignal, scope: Scope) -> Result<(), Failure> {
                 Err(error) => return Err(error).during("wait for leftover processes"),
             }
         }
+        signal_all(scope, nix::libc::SIGKILL);
         wait(&mut [PollFd::from_borrowed_fd(children.0.as_fd(), PollFlags::IN)], Some(RESCAN))?;
         children.clear();
     }
