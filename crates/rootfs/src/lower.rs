@@ -34,9 +34,11 @@ pub(crate) struct LowerWriter<'a> {
     /// What is beneath, on disk, topmost first.
     below: &'a [Root],
     nodes: NodeWriter,
+    /// The directory of the last entry, and where it really is; forgotten when something that may have been
+    /// on the way became something else.
+    parent: Option<(TreePath, TreePath)>,
     /// Directories of the layer's own that are there only because something in them is.
     mirrored: BTreeSet<TreePath>,
-    parent: Option<(TreePath, TreePath)>,
 }
 
 /// What is at a path free of links, seen through the layer.
@@ -79,8 +81,11 @@ impl<'a> LowerWriter<'a> {
 
     /// Where a directory really is, through the links of this layer and of the tree; it may not exist.
     fn resolve(&self, path: &TreePath) -> io::Result<TreePath> {
-        let mut pending: Vec<Box<[u8]>> = path.parts().rev().map(Into::into).collect();
-        let mut at = TreePath::root();
+        // Most often it is the directory of the last entry, or one right in it.
+        let known =
+            self.parent.as_ref().and_then(|(last, real)| Some((path.relative_to(last)?, real.clone())));
+        let (rest, mut at) = known.unwrap_or_else(|| (path.clone(), TreePath::root()));
+        let mut pending: Vec<Box<[u8]>> = rest.parts().rev().map(Into::into).collect();
         let mut links = 0;
         while let Some(part) = pending.pop() {
             match &*part {
@@ -113,10 +118,7 @@ impl<'a> LowerWriter<'a> {
     /// Where something really is: only the directories above it are resolved.
     fn locate(&mut self, path: &TreePath) -> io::Result<TreePath> {
         let parent = path.parent().ok_or(Errno::INVAL)?;
-        let real = match &self.parent {
-            Some((last, real)) if *last == parent => real.clone(),
-            _ => self.resolve(&parent)?,
-        };
+        let real = self.resolve(&parent)?;
         let located = TreePath::new(real.child(path.name()).as_bytes()).map_err(io::Error::other)?;
         self.parent = Some((parent, real));
         Ok(located)
@@ -270,14 +272,17 @@ impl Sink for LowerWriter<'_> {
         let name = name_of(&path);
         self.mirrored.remove(&path);
         let there = Stat::at(&directory, &name).ok();
+        let beneath = self.beneath.get(&path);
+        let replaced = there.is_some() || beneath.is_some();
         if matches!(content, Content::Directory) {
             if there.is_some_and(|stat| stat.is_directory()) {
                 return self.nodes.redescribe(open_child(&directory, &name)?, metadata);
             }
-            self.forget();
+            if replaced {
+                self.forget();
+            }
             return self.make_directory(&path, metadata);
         }
-        let beneath = self.beneath.get(&path);
         let LowerWriter { nodes, .. } = self;
         keeping_mtime(&directory, || {
             if there.is_some() {
@@ -289,9 +294,7 @@ impl Sink for LowerWriter<'_> {
             }
             Ok(())
         })?;
-        if there.is_some_and(|stat| stat.is_directory() || stat.file_type() == FileType::Symlink)
-            || matches!(content, Content::Symlink { .. })
-        {
+        if replaced {
             self.forget();
         }
         Ok(())

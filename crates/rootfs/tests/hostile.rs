@@ -1,6 +1,10 @@
 //! Archives that mean harm, applied beside a canary: it must stay as it is, and the archive is either refused
 //! or becomes what the same entries would be inside a root that nothing can leave.
-#![allow(clippy::unwrap_used)] // A test fails by panicking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it was skipped"
+)]
 
 mod common;
 

@@ -1,6 +1,10 @@
 //! What a command changes, found in both shapes, and whether that layer over its base is what there was.
 
-#![allow(clippy::unwrap_used)] // A test fails by panicking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it was skipped"
+)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A tree as text, from a directory and from a value: what tests compare.
-#![allow(dead_code, clippy::unwrap_used)] // Each test uses its own part, and fails by panicking.
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, reason = "each test uses its own part")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -214,7 +214,7 @@ impl Overlay {
         fs::create_dir_all(at).unwrap();
         let lower: Vec<String> = lower.iter().map(|path| path.display().to_string()).collect();
         let options = format!(
-            "lowerdir={},upperdir={},workdir={},{}",
+            "lowerdir={},upperdir={},workdir={},{},volatile",
             lower.join(":"),
             upper.display(),
             work.display(),
