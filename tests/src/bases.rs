@@ -36,9 +36,10 @@ pub fn busybox_context() -> Result<TempDir> {
         fs::set_permissions(root.join(folder), fs::Permissions::from_mode(mode))?;
     }
     let busybox = root.join("bin/busybox");
-    fs::copy(busybox_binary()?, &busybox)?;
+    let binary = busybox_binary()?;
+    fs::copy(&binary, &busybox)?;
     fs::set_permissions(&busybox, fs::Permissions::from_mode(0o755))?;
-    for applet in output(Command::new(&busybox).arg("--list"))?.lines().filter(|name| *name != "busybox") {
+    for applet in output(Command::new(&binary).arg("--list"))?.lines().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(applet))?;
     }
     let files = [

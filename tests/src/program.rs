@@ -53,16 +53,10 @@ impl Bako {
     }
 }
 
-/// One line an isolation: its name, then `yes` or the reason why not.
+/// One line an isolation: its name, and `works` or the reason why not.
 fn parse_probe(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let name = words.next()?.trim_end_matches(':');
-            let known = matches!(name, "ns" | "chroot");
-            (known && words.next() == Some("yes")).then(|| name.to_owned())
-        })
-        .collect()
+    let lines = text.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(_, outcome)| outcome.starts_with("works")).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The digest that a build printed: one line, and nothing else on standard output.
