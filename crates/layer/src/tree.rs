@@ -80,12 +80,12 @@ impl Tree {
             Change::Link { path, target } => {
                 // A target that is not there was refused when the layer was read with the tree beneath
                 // it on disk; as a value it is a link to nothing, which is nothing.
-                if let Some(inode) = self.get(target).cloned() {
+                if let Some(inode) = self.get(&self.place(target)).cloned() {
                     self.put(path, inode);
                 }
             }
-            Change::Remove { path } => self.remove_lower(path, layer, true),
-            Change::Clear { path } => self.remove_lower(path, layer, false),
+            Change::Remove { path } => self.remove_lower(&self.place(path), layer, true),
+            Change::Clear { path } => self.remove_lower(&self.place(path), layer, false),
         }
     }
 
@@ -192,11 +192,26 @@ impl Tree {
             }
             return;
         }
+        let path = self.place(path);
         self.make_directory(path.parent().unwrap_or_default(), inode.layer);
         let is_directory = inode.node.is_directory();
         let replaced = self.inodes.insert(path.clone(), inode);
         if !is_directory && replaced.is_some_and(|replaced| replaced.node.is_directory()) {
-            self.remove_below(path);
+            self.remove_below(&path);
+        }
+    }
+
+    /// Where a layer's entry lands: directories on its way that are symbolic links are followed inside the
+    /// root, its own name is not. So do runtimes when they unpack (containerd's `RootPath` of the parent).
+    fn place(&self, path: &TreePath) -> TreePath {
+        let parent = path.parent().unwrap_or_default();
+        if self.get(&parent).is_some_and(|inode| inode.node.is_directory()) {
+            return path.clone();
+        }
+        match self.resolve(&parent, true) {
+            Ok(resolved) => resolved.path.child(path.name()),
+            // A file or a loop on the way: what is there gives way.
+            Err(_) => path.clone(),
         }
     }
 
@@ -305,7 +320,7 @@ mod tests {
             (&[&["d"], &["d/", "d/a"]], "d/:1 d/a:1"),
             (&[&["d"], &["d/a"]], "d/:1 d/a:1"),
             (&[&["d/", "d/a"], &["d -> e"]], "d:1"),
-            (&[&["d -> e"], &["d/a"]], "d/:1 d/a:1"),
+            (&[&["d -> e"], &["d/a"]], "d:0 e/:1 e/a:1"),
             // Whiteouts.
             (&[&["a", "b"], &["-a"]], "b:0"),
             (&[&["d/", "d/a/b", "d-e"], &["-d"]], "d-e:0"),

@@ -1,16 +1,18 @@
 //! RUN: the one instruction that needs a directory and a process.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use dockerfile::instruction::{Network, Run, Script};
 use layer::{Content, Metadata, ReadError, Tree, TreePath};
 use rootfs::{Stub, StubKind};
-use sandbox::{Exit, Mount, Process, RootShape, RunError, User};
+use sandbox::{Exit, Mount, Process, RunError, User};
 
 use super::Surroundings;
 use super::config::{proxies, shell};
 use super::refusal::script_file;
+use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::new_layer::NewLayer;
@@ -56,12 +58,12 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
             })
             .during("work directory")?;
     }
-    let (stubs, mounts) = mount_points(engine, &tree, isolation.shape())?;
+    let (stubs, mounts) = mount_points(engine, &tree)?;
     let root = workspace.begin(&tree, &stubs).during("work directory")?;
     let process = Process {
         argv: command.iter().map(OsString::from).collect(),
         env: environment,
-        cwd: PathBuf::from(format!("/{}", String::from_utf8_lossy(working_dir.as_bytes()))),
+        cwd: absolute(&working_dir),
         user: User { uid: who.uid, gid: who.gid, groups: who.groups },
         hostname: HOSTNAME.to_owned(),
         network: match run.network.as_ref().map(|network| network.value) {
@@ -125,11 +127,7 @@ fn missing_directories(tree: &Tree, path: &TreePath) -> Result<Vec<TreePath>> {
 }
 
 /// What the process sees that the image does not have, and where in the root that appears.
-fn mount_points(
-    engine: &crate::engine::Engine,
-    tree: &Tree,
-    shape: RootShape,
-) -> Result<(Vec<Stub>, Vec<Mount>)> {
+fn mount_points(engine: &Engine, tree: &Tree) -> Result<(Vec<Stub>, Vec<Mount>)> {
     let mut stubs = Vec::new();
     let mut mounts = Vec::new();
     for directory in ["proc", "sys", "dev"] {
@@ -137,26 +135,20 @@ fn mount_points(
         stubs.push(Stub { path, kind: StubKind::Directory });
     }
     for (path, source) in engine.network_files()? {
-        let target = tree.resolve(&TreePath::new(path)?, true)?.path;
-        match shape {
-            RootShape::Stacked => {
-                mounts.push(Mount::Bind {
-                    source,
-                    target: PathBuf::from(format!("/{}", String::from_utf8_lossy(target.as_bytes()))),
-                    read_only: false,
-                });
-                stubs.push(Stub { path: target, kind: StubKind::File });
-            }
-            RootShape::InPlace => {
-                let bytes = std::fs::read(&source).during(source.display())?;
-                stubs.push(Stub { path: target, kind: StubKind::Content(bytes) });
-            }
-        }
+        let path = tree.resolve(&TreePath::new(path)?, true)?.path;
+        // Read-only, as with BuildKit: what a RUN wrote there would be seen by the next one.
+        mounts.push(Mount::Bind { source, target: absolute(&path), read_only: true });
+        stubs.push(Stub { path, kind: StubKind::File });
     }
     Ok((stubs, mounts))
 }
 
-fn check(command: &[String], outcome: Result<Exit, RunError>, engine: &crate::engine::Engine) -> Result<()> {
+/// A path of the tree as the process has it.
+fn absolute(path: &TreePath) -> PathBuf {
+    PathBuf::from(OsString::from_vec([b"/", path.as_bytes()].concat()))
+}
+
+fn check(command: &[String], outcome: Result<Exit, RunError>, engine: &Engine) -> Result<()> {
     let failed = |code: i32, how: String| {
         let mut error =
             Error::new(format!("process {:?} did not complete successfully: {how}", command.join(" ")));
