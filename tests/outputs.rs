@@ -195,7 +195,8 @@ fn times_are_capped() -> Result<()> {
     }
     let reference = fixture.registry.reference("app:latest");
     fixture.build(&["--destination", &reference])?;
-    let root = Image::pull(&reference)?.bundle()?.join("rootfs");
+    let image = Image::pull(&reference)?;
+    let root = image.bundle()?.join("rootfs");
     let time = |name: &str| fs::symlink_metadata(root.join(name)).map(|metadata| metadata.mtime());
     let times = (time("new")?, time("old")?, time("made")?, time("past")?);
     assert_eq!(times, (1_700_000_000, 1_500_000_000, 1_700_000_000, 5));
