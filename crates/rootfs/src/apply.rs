@@ -22,6 +22,12 @@ pub(crate) fn undescribed() -> Metadata {
     Metadata { mode: 0o755, ..Metadata::default() }
 }
 
+/// True if the way to a directory is no way: then nothing is there to remove.
+pub(crate) fn leads_nowhere(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].iter().any(|one| errno == Some(one.raw_os_error()))
+}
+
 /// Merges one layer into a directory.
 ///
 /// The directories above an entry are resolved inside the root with links followed, as containerd does it:
@@ -109,9 +115,7 @@ impl<'a> Applier<'a> {
     fn enter_existing(&mut self, path: TreePath) -> io::Result<bool> {
         match self.enter(path, false) {
             Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(false)
-            }
+            Err(error) if leads_nowhere(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -5,11 +5,11 @@
 //! Contents are read only where everything else is equal and something moved.
 //!
 //! Hard links: names that are one file after the run are one file in the layer, and all of them are written
-//! if they were not one file in the tree. Names that only were one file in the tree are joined again if all
-//! that is to be said of them is equal: an overlay without index takes the names of a file apart when it
-//! copies them up, as `chmod -R` makes it do, and nobody meant that. A write through one name of a linked
-//! file changes the others in place and does not change them in an overlay (docker and BuildKit alike); the
-//! layer then says what the run itself saw.
+//! if they were not one file in the tree. Names that were one file in the tree, and still have its content and
+//! time, are joined again if all that is to be said of them is equal: an overlay without index takes the
+//! names of a file apart when it copies them up, as `chmod -R` makes it do, and nobody meant that. A change
+//! through one name of a linked file changes the others in place and does not in an overlay (docker and
+//! BuildKit alike); the layer then says what the run itself saw.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -155,12 +155,16 @@ impl Comparison<'_> {
         Metadata { mode: stat.mode & 0o7777, uid, gid, mtime: stat.mtime.0, xattrs }
     }
 
+    fn is_same_time(&self, now: i64, before: i64) -> bool {
+        now == before || self.clamped(now) == before
+    }
+
     fn is_same_metadata(&self, now: &Metadata, before: &Metadata, kind: &Kind) -> bool {
         // Linux has no modes of links; tars have all sorts.
         let same_mode = now.mode == before.mode & 0o7777 || matches!(kind, Kind::Symlink { .. });
         same_mode
             && (now.uid, now.gid) == (before.uid, before.gid)
-            && (now.mtime == before.mtime || self.clamped(now.mtime) == before.mtime)
+            && self.is_same_time(now.mtime, before.mtime)
             && now.xattrs == xattr::kept(&before.xattrs)
     }
 }
@@ -171,8 +175,8 @@ struct Writer<'a> {
     names: HashMap<(u64, u64), Vec<TreePath>>,
     /// Files with several names: where each was written, or `None` if it need not be.
     written: HashMap<(u64, u64), Option<TreePath>>,
-    /// What was written of files that were linked in the tree, by the inode there.
-    split: HashMap<*const Inode, Vec<(TreePath, Metadata, ContentHash)>>,
+    /// What was written of files that were linked in the tree and have its content, by the inode there.
+    split: HashMap<*const Inode, Vec<(TreePath, Metadata)>>,
     /// Inodes with several names in the tree.
     linked_before: Option<HashSet<*const Inode>>,
     /// Directories that are written once something in them is.
@@ -285,20 +289,19 @@ impl Writer<'_> {
     /// Writes a node, and returns under which path what it says can be found.
     fn write(&mut self, found: &Found, metadata: Metadata, mut node: OpenNode) -> io::Result<TreePath> {
         let path = &found.path;
-        let before = self.comparison.tree.get(path).map(Arc::as_ptr);
-        if let Some(before) = before
-            && let OpenNode::File(file) = &mut node
-            && self.was_linked(before)
+        if let Some(before) = self.comparison.tree.get(path)
+            && self.was_linked(Arc::as_ptr(before))
+            && self
+                .has_content_and_time(&metadata, &found.stat, &mut node, before)
+                .map_err(|error| about(path, error))?
         {
-            let hash = hash(file, &mut self.buffer).map_err(|error| about(path, error))?;
-            let parts = self.split.entry(before).or_default();
-            let equal = parts.iter().find(|(_, like, content)| *like == metadata && *content == hash);
-            if let Some((first, ..)) = equal.cloned() {
+            let parts = self.split.entry(Arc::as_ptr(before)).or_default();
+            if let Some((first, _)) = parts.iter().find(|(_, like)| *like == metadata).cloned() {
                 self.reveal(path)?;
                 self.sink.link(path, &first)?;
                 return Ok(first);
             }
-            parts.push((path.clone(), metadata.clone(), hash));
+            parts.push((path.clone(), metadata.clone()));
         }
         match &mut node {
             OpenNode::File(file) => {
@@ -372,6 +375,22 @@ impl Writer<'_> {
             (Kind::Fifo, OpenNode::Other) => stat.file_type() == FileType::Fifo,
             _ => false,
         })
+    }
+
+    /// True for a file of which at most mode, owner and attributes have changed.
+    fn has_content_and_time(
+        &mut self,
+        metadata: &Metadata,
+        stat: &Stat,
+        node: &mut OpenNode,
+        before: &Inode,
+    ) -> io::Result<bool> {
+        let (OpenNode::File(file), Kind::File { size, content }) = (node, &before.node.kind) else {
+            return Ok(false);
+        };
+        Ok(self.comparison.is_same_time(metadata.mtime, before.node.metadata.mtime)
+            && *size == stat.size
+            && hash(file, &mut self.buffer)? == *content)
     }
 
     /// True if an inode has several names in the tree.

@@ -9,11 +9,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use layer::{Content, Kind, Metadata, Sink, Tree, TreePath};
+use layer::{Content, Inode, Kind, Metadata, Sink, Tree, TreePath};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::apply::undescribed;
+use crate::apply::{leads_nowhere, undescribed};
 use crate::descent::list;
 use crate::node::{Made, NodeWriter, Omitted, overlay_whiteout};
 use crate::ownership::Ownership;
@@ -71,12 +71,22 @@ impl<'a> LowerWriter<'a> {
                 _ => Seen::Other,
             });
         }
-        Ok(match self.beneath.get(path).map(|inode| &inode.node.kind) {
+        Ok(match self.seen_beneath(path)?.map(|inode| &inode.node.kind) {
             None => Seen::Nothing,
             Some(Kind::Directory) => Seen::Directory,
             Some(Kind::Symlink { target }) => Seen::Symlink(target.to_vec()),
             Some(_) => Seen::Other,
         })
+    }
+
+    /// What the tree has at a path where the layer has nothing, unless something of the layer's is in the
+    /// place of a directory above.
+    fn seen_beneath(&self, path: &TreePath) -> io::Result<Option<&'a Inode>> {
+        match self.own.parent(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(self.beneath.get(path).map(|inode| &**inode)),
+        }
     }
 
     /// Where a directory really is, through the links of this layer and of the tree; it may not exist.
@@ -184,11 +194,14 @@ impl<'a> LowerWriter<'a> {
 
     /// Hides what the tree has inside a directory. True if something of the layer's own is in it.
     fn clear_real(&mut self, path: &TreePath) -> io::Result<bool> {
-        if !self.own.stat(path)?.is_some_and(|stat| stat.is_directory()) {
-            if !self.beneath.get(path).is_some_and(|inode| inode.node.is_directory()) {
-                return Ok(false);
+        match self.own.stat(path)? {
+            Some(stat) if stat.is_directory() => {}
+            // Hidden already, or replaced.
+            Some(_) => return Ok(false),
+            None if self.seen_beneath(path)?.is_some_and(|inode| inode.node.is_directory()) => {
+                drop(self.open(path)?);
             }
-            drop(self.open(path)?);
+            None => return Ok(false),
         }
         let directory = self.own.open_directory(path)?;
         let mut kept = false;
@@ -211,7 +224,7 @@ impl<'a> LowerWriter<'a> {
                 }
             }
             Some(_) => return Ok(true),
-            None if self.beneath.get(path).is_none() => return Ok(false),
+            None if self.seen_beneath(path)?.is_none() => return Ok(false),
             None => {}
         }
         let parent = self.open(&path.parent().ok_or(Errno::INVAL)?)?;
@@ -228,8 +241,7 @@ impl<'a> LowerWriter<'a> {
 
     /// Takes a file of the tree into the layer's own directory, so that it can have another name there.
     fn copy_up(&mut self, path: &TreePath) -> io::Result<()> {
-        let beneath = self.beneath;
-        let inode = beneath.get(path).ok_or(Errno::NOENT)?;
+        let inode = self.seen_beneath(path)?.ok_or(Errno::NOENT)?;
         let mut file: File;
         let mut content = match &inode.node.kind {
             Kind::Directory => return Err(Errno::ISDIR.into()),
@@ -331,7 +343,7 @@ impl Sink for LowerWriter<'_> {
 
     fn remove(&mut self, path: &TreePath) -> io::Result<()> {
         let path = match self.locate(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+            Err(error) if leads_nowhere(&error) => return Ok(()),
             located => located?,
         };
         self.forget();
@@ -340,7 +352,7 @@ impl Sink for LowerWriter<'_> {
 
     fn clear(&mut self, path: &TreePath) -> io::Result<()> {
         let path = match self.resolve(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+            Err(error) if leads_nowhere(&error) => return Ok(()),
             resolved => resolved?,
         };
         self.forget();

@@ -1,6 +1,6 @@
 //! Stubs: what must exist in a root so that the sandbox can mount over it, and never gets into a layer.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::apply::undescribed;
 use crate::changes::Excluded;
+use crate::descent::list;
 use crate::lower::keeping_mtime;
 use crate::node::NodeWriter;
 use crate::ownership::Ownership;
@@ -17,6 +18,7 @@ use crate::remove::remove_all;
 use crate::root::{Root, name_of};
 use crate::scan::Walk;
 use crate::stat::Stat;
+use crate::workspace::WorkspaceError;
 
 /// Something that must exist while a run lasts. It and all below it stay out of the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,48 +88,61 @@ impl PlacedStubs {
         side: BorrowedFd<'_>,
         stubs: &[Stub],
         ownership: Ownership,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, WorkspaceError> {
         let mut placed = PlacedStubs::default();
-        let mut nodes = NodeWriter::new(ownership);
         for (number, stub) in stubs.iter().enumerate() {
-            let parent = stub.path.parent().ok_or(Errno::INVAL)?;
-            let steps = &mut placed.steps;
-            let mut make = |directory: BorrowedFd<'_>, name: &std::ffi::CStr| -> io::Result<()> {
-                keeping_mtime(directory, || nodes.directory(directory, name, &undescribed()))?;
-                let directory = reopen(directory)?;
-                steps.push(Step { directory, name: name.to_owned(), undo: Undo::RemoveEmpty });
-                Ok(())
-            };
-            let directory = root.open_directory_making(&parent, &mut make)?;
-            let name = name_of(&stub.path);
-            let there = match Stat::at(&directory, &name) {
-                Ok(stat) => Some(stat),
-                Err(Errno::NOENT) => None,
-                Err(other) => return Err(other.into()),
-            };
-            let undo = match (there, &stub.kind) {
-                (Some(stat), StubKind::Directory) if stat.is_directory() => continue,
-                (Some(stat), StubKind::File) if !stat.is_directory() => continue,
-                (Some(stat), StubKind::Content(_)) if !stat.is_directory() => {
-                    let aside = CString::new(number.to_string()).expect("digits");
-                    keeping_mtime(&directory, || Ok(rustix::fs::renameat(&directory, &name, side, &aside)?))?;
-                    Undo::Restore(aside)
-                }
-                (Some(_), StubKind::Directory) => return Err(Errno::NOTDIR.into()),
-                (Some(_), _) => return Err(Errno::ISDIR.into()),
-                (None, _) => Undo::Remove,
-            };
-            keeping_mtime(&directory, || {
-                let mut data = stub.bytes();
-                let mut content = match stub.kind {
-                    StubKind::Directory => Content::Directory,
-                    _ => Content::File { size: data.len() as u64, data: &mut data },
-                };
-                nodes.make(directory.as_fd(), &name, &stub.metadata(), &mut content)
-            })?;
-            placed.steps.push(Step { directory, name, undo });
+            let done = placed.place_one(root, side, number, stub, ownership);
+            done.map_err(|source| WorkspaceError::Stub { path: stub.path.clone(), source })?;
         }
         Ok(placed)
+    }
+
+    fn place_one(
+        &mut self,
+        root: &Root,
+        side: BorrowedFd<'_>,
+        number: usize,
+        stub: &Stub,
+        ownership: Ownership,
+    ) -> io::Result<()> {
+        let mut nodes = NodeWriter::new(ownership);
+        let parent = stub.path.parent().ok_or(Errno::INVAL)?;
+        let steps = &mut self.steps;
+        let mut make = |directory: BorrowedFd<'_>, name: &CStr| -> io::Result<()> {
+            keeping_mtime(directory, || nodes.directory(directory, name, &undescribed()))?;
+            let directory = reopen(directory)?;
+            steps.push(Step { directory, name: name.to_owned(), undo: Undo::RemoveEmpty });
+            Ok(())
+        };
+        let directory = root.open_directory_making(&parent, &mut make)?;
+        let name = name_of(&stub.path);
+        let there = match Stat::at(&directory, &name) {
+            Ok(stat) => Some(stat),
+            Err(Errno::NOENT) => None,
+            Err(other) => return Err(other.into()),
+        };
+        let undo = match (there, &stub.kind) {
+            (Some(stat), StubKind::Directory) if stat.is_directory() => return Ok(()),
+            (Some(stat), StubKind::File) if !stat.is_directory() => return Ok(()),
+            (Some(stat), StubKind::Content(_)) if !stat.is_directory() => {
+                let aside = CString::new(number.to_string()).expect("digits");
+                keeping_mtime(&directory, || Ok(rustix::fs::renameat(&directory, &name, side, &aside)?))?;
+                Undo::Restore(aside)
+            }
+            (Some(_), StubKind::Directory) => return Err(Errno::NOTDIR.into()),
+            (Some(_), _) => return Err(Errno::ISDIR.into()),
+            (None, _) => Undo::Remove,
+        };
+        keeping_mtime(&directory, || {
+            let mut data = stub.bytes();
+            let mut content = match stub.kind {
+                StubKind::Directory => Content::Directory,
+                _ => Content::File { size: data.len() as u64, data: &mut data },
+            };
+            nodes.make(directory.as_fd(), &name, &stub.metadata(), &mut content)
+        })?;
+        self.steps.push(Step { directory, name, undo });
+        Ok(())
     }
 
     /// Takes away what was made and puts back what was moved.
@@ -139,10 +154,7 @@ impl PlacedStubs {
             }
             keeping_mtime(&directory, || match undo {
                 Undo::Remove => remove_all(&directory, &name),
-                Undo::RemoveEmpty => match rustix::fs::unlinkat(&directory, &name, AtFlags::REMOVEDIR) {
-                    Err(Errno::NOTEMPTY | Errno::NOENT | Errno::NOTDIR) => Ok(()),
-                    result => Ok(result?),
-                },
+                Undo::RemoveEmpty => remove_empty(&directory, &name),
                 Undo::Restore(aside) => {
                     remove_all(&directory, &name)?;
                     Ok(rustix::fs::renameat(side, &aside, &directory, &name)?)
@@ -155,32 +167,80 @@ impl PlacedStubs {
 
 /// Removes from directories that were to be mounted on what a run has left there for want of a mount.
 pub(crate) fn prune(root: &Root, tree: &Tree, stubs: &[Stub], ownership: Ownership) -> io::Result<()> {
-    let kernel = Excluded::KERNEL.iter().map(|name| TreePath::root().child(name.as_bytes()));
-    let stubs = stubs.iter().filter(|stub| stub.kind == StubKind::Directory).map(|stub| stub.path.clone());
-    for path in kernel.chain(stubs) {
+    let kernel = Excluded::KERNEL.iter().map(|name| (TreePath::root().child(name.as_bytes()), false));
+    let stubs = stubs.iter().filter(|stub| stub.kind == StubKind::Directory);
+    for (path, is_stub) in kernel.chain(stubs.map(|stub| (stub.path.clone(), true))) {
         let Some(before) = tree.get(&path).filter(|inode| inode.node.is_directory()) else { continue };
-        let Some(stat) = root.stat(&path)? else {
-            if let Ok((directory, name)) = root.parent(&path) {
-                let mut nodes = NodeWriter::new(ownership);
+        let mut nodes = NodeWriter::new(ownership);
+        match root.stat(&path)? {
+            None => {
+                let Some((directory, name)) = real_parent(root, &path)? else { continue };
                 keeping_mtime(&directory, || {
                     nodes.directory(directory.as_fd(), &name, &before.node.metadata)
                 })?;
             }
-            continue;
-        };
-        if !stat.is_directory() {
-            continue;
+            Some(stat) if stat.is_directory() => {
+                let mut walk = Walk::new(root.open_directory(&path)?, path.clone())?;
+                while let Some(found) = walk.next()? {
+                    if tree.get(&found.path).is_none() {
+                        remove_all(walk.directory(), &found.name)?;
+                    } else if found.stat.is_directory() {
+                        walk.enter(&found)?;
+                    }
+                }
+                let inside = tree.below(&path).filter(|(_, inode)| inode.node.is_directory());
+                let itself = is_stub.then_some((&path, before));
+                for (path, inode) in inside.chain(itself) {
+                    if root.stat(path)?.is_some_and(|stat| stat.is_directory()) {
+                        nodes.redescribe(root.open_directory(path)?, &inode.node.metadata)?;
+                    }
+                }
+            }
+            Some(_) => {}
         }
-        let mut walk = Walk::new(root.open_directory(&path)?, path)?;
-        while let Some(found) = walk.next()? {
-            if tree.get(&found.path).is_none() {
-                keeping_mtime(walk.directory(), || remove_all(walk.directory(), &found.name))?;
-            } else if found.stat.is_directory() {
-                walk.enter(&found)?;
+    }
+    Ok(())
+}
+
+/// Takes out of an upper directory what a run did to mount targets, which lie beneath it.
+pub(crate) fn clean_upper(upper: &Root, excluded: &Excluded) -> io::Result<()> {
+    for path in &excluded.mounts {
+        if let Some((directory, name)) = real_parent(upper, path)? {
+            keeping_mtime(&directory, || remove_all(&directory, &name))?;
+        }
+    }
+    for path in excluded.made.iter().rev() {
+        if let Some((directory, name)) = real_parent(upper, path)? {
+            keeping_mtime(&directory, || remove_empty(&directory, &name))?;
+        }
+    }
+    for name in Excluded::KERNEL {
+        let path = TreePath::root().child(name.as_bytes());
+        if upper.stat(&path)?.is_some_and(|stat| stat.is_directory()) {
+            let directory = upper.open_directory(&path)?;
+            for listed in list(&directory)? {
+                keeping_mtime(&directory, || remove_all(&directory, &listed.name))?;
             }
         }
     }
     Ok(())
+}
+
+/// The directory that holds a path, if it and all above it are directories and no links.
+fn real_parent(root: &Root, path: &TreePath) -> io::Result<Option<(OwnedFd, CString)>> {
+    for above in path.ancestors() {
+        if !root.stat(&above)?.is_some_and(|stat| stat.is_directory()) {
+            return Ok(None);
+        }
+    }
+    root.parent(path).map(Some)
+}
+
+fn remove_empty(directory: &OwnedFd, name: &CStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 fn reopen(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {

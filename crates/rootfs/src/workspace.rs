@@ -20,7 +20,7 @@ use crate::remove::remove_all;
 use crate::root::{Root, name_of};
 use crate::scan::Walk;
 use crate::stat::Stat;
-use crate::stub::{PlacedStubs, Stub, StubKind, prune};
+use crate::stub::{PlacedStubs, Stub, StubKind, clean_upper, prune};
 
 /// How an overlay must be mounted for its upper directory to hold what changed, and all of it. With
 /// `userxattr` besides where the mount is made in a user namespace.
@@ -228,7 +228,7 @@ impl Workspace {
         let failed = |source| self.failed("begin a run", source);
         let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
         let side = self.home.open_directory(&own).map_err(failed)?;
-        let placed = PlacedStubs::place(&root, side.as_fd(), &stubs, self.ownership).map_err(failed)?;
+        let placed = PlacedStubs::place(&root, side.as_fd(), &stubs, self.ownership)?;
         let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
         record.settle(&side).map_err(failed)?;
         let root = RunRoot::InPlace { directory: self.path(&self.lowers[0]) };
@@ -326,7 +326,11 @@ impl Workspace {
                 prune(&root, tree, &stubs, ownership)?;
                 (root, View::Whole { record: &record, absent: &absent })
             }
-            Shape::Stacked => (self.home.sub(&own.child(b"upper"))?, View::Upper),
+            Shape::Stacked => {
+                let upper = self.home.sub(&own.child(b"upper"))?;
+                clean_upper(&upper, &excluded)?;
+                (upper, View::Upper)
+            }
         };
         let comparison = Comparison { tree, view, excluded: &excluded, ownership, clamp_mtime };
         let omitted = comparison.write(&root, sink)?;
