@@ -284,8 +284,10 @@ pub(super) fn mount_overlay(
     };
     let lower: Vec<PathBuf> = lower.iter().map(|path| relative(path)).collect();
     let (upper, work) = (relative(upper), relative(work));
+    // Not `redirect_dir=off`: where the module's redirect_always_follow is set, as by default, that means `follow`,
+    // which is refused together with `userxattr`.
     let mut flags: Vec<(&str, &str)> =
-        vec![("index", "off"), ("redirect_dir", "off"), ("metacopy", "off"), ("xino", "off")];
+        vec![("index", "off"), ("redirect_dir", "nofollow"), ("metacopy", "off"), ("xino", "off")];
     flags.extend(plan.user_xattr.then_some(("userxattr", "")));
     flags.extend(plan.volatile.then_some(("volatile", "")));
 
