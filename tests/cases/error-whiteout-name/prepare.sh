@@ -1,0 +1,1 @@
+mkdir dir; echo x > dir/.wh.victim
