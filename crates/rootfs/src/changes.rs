@@ -81,8 +81,9 @@ impl Comparison<'_> {
     pub(crate) fn write(&self, root: &Root, sink: &mut dyn Sink) -> io::Result<Omitted> {
         let mut writer = Writer {
             comparison: self,
+            root,
             sink,
-            names: self.names_of_linked(root)?,
+            names: None,
             written: HashMap::new(),
             split: HashMap::new(),
             linked_before: None,
@@ -171,8 +172,10 @@ impl Comparison<'_> {
 
 struct Writer<'a> {
     comparison: &'a Comparison<'a>,
+    root: &'a Root,
     sink: &'a mut dyn Sink,
-    names: HashMap<(u64, u64), Vec<TreePath>>,
+    /// All names of files that have several, once they are asked for: it takes another walk.
+    names: Option<HashMap<(u64, u64), Vec<TreePath>>>,
     /// Files with several names: where each was written, or `None` if it need not be.
     written: HashMap<(u64, u64), Option<TreePath>>,
     /// What was written of files that were linked in the tree and have its content, by the inode there.
@@ -255,8 +258,8 @@ impl Writer<'_> {
             self.omitted.sockets += 1;
             return Ok(());
         }
-        let names = self.names.get(&stat.identity());
-        if names.is_some()
+        let names = if stat.nlink > 1 { self.names(stat.identity())? } else { Vec::new() };
+        if !names.is_empty()
             && let Some(written) = self.written.get(&stat.identity())
         {
             let Some(first) = written.clone() else { return Ok(()) };
@@ -269,21 +272,28 @@ impl Writer<'_> {
         }
         let metadata = self.comparison.metadata(stat, node.xattrs().map_err(|error| about(path, error))?);
         let before = self.comparison.tree.get(path);
-        let regrouped = names.into_iter().flatten().any(|name| {
+        let regrouped = names.iter().any(|name| {
             let inode = self.comparison.tree.get(name);
             !before.zip(inode).is_some_and(|(before, inode)| Arc::ptr_eq(before, inode))
         });
-        let is_named_often = names.is_some();
         let same = match before {
             Some(before) if !regrouped => self.is_same(&metadata, stat, &mut node, before),
             _ => Ok(false),
         };
         let same = same.map_err(|error| about(path, error))?;
         let first = if same { None } else { Some(self.write(found, metadata, node)?) };
-        if is_named_often {
+        if !names.is_empty() {
             self.written.insert(stat.identity(), first);
         }
         Ok(())
+    }
+
+    /// The names of a file, if there are several that concern the image.
+    fn names(&mut self, identity: (u64, u64)) -> io::Result<Vec<TreePath>> {
+        if self.names.is_none() {
+            self.names = Some(self.comparison.names_of_linked(self.root)?);
+        }
+        Ok(self.names.as_ref().and_then(|names| names.get(&identity)).cloned().unwrap_or_default())
     }
 
     /// Writes a node, and returns under which path what it says can be found.

@@ -291,7 +291,7 @@ fn cases(canary: &Path) -> Vec<Case> {
         (
             "an opaque directory through a link inside",
             vec![file("s/.wh..wh..opq", "")],
-            Exactly("d/ f=f s->d up->../canary out->CANARY loop->loop dangling->/new/place"),
+            Exactly("d/ f=f s->d up->../canary out->CANARY loop->loop dangling->/new/place the-tree-differs"),
         ),
         (
             "an opaque directory after its contents",
@@ -381,7 +381,7 @@ fn cases(canary: &Path) -> Vec<Case> {
         (
             "a device of overlayfs",
             vec![with(entry("d", b'3'), |e| e.device = [b"0000000", b"0000000"])],
-            Exactly("f=f s->d up->../canary out->CANARY loop->loop dangling->/new/place"),
+            Exactly("f=f s->d up->../canary out->CANARY loop->loop dangling->/new/place the-tree-differs"),
         ),
         ("set-id bits", vec![with(file("a", "1"), |e| e.mode = b"0006755")], With("a=1(6755)")),
         ("a mode with more bits", vec![with(file("a", "1"), |e| e.mode = b"0177777")], With("a=1(7777)")),
@@ -503,6 +503,19 @@ fn shown(root: &Path) -> Vec<String> {
     all
 }
 
+/// The same, and a note if the tree as a value has other names.
+fn shown_with_tree(root: &Path, tree: &Tree) -> Vec<String> {
+    let names = |text: String| -> Vec<String> {
+        text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let mut all = shown(root);
+    if names(common::tree(tree, &[])) != names(common::directory(root, &[])) {
+        all.push("the-tree-differs".into());
+        all.sort();
+    }
+    all
+}
+
 /// What a case becomes, in the same form.
 fn wanted(becomes: &Becomes, canary: &Path) -> Option<Vec<String>> {
     let text = match becomes {
@@ -575,12 +588,14 @@ fn fault(becomes: &Becomes, place: &Place, applied: Result<Vec<String>, String>)
 fn merged(place: &Place, resolver: Resolver, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
     fs::create_dir(&place.root).unwrap();
     let root = Root::with_resolver(OwnedFd::from(fs::File::open(&place.root).unwrap()), resolver);
-    for layer in layers {
+    let mut tree = Tree::new();
+    for (number, layer) in (0..).zip(layers) {
         let mut applier = Applier::new(&root, Ownership::Kernel);
-        layer::read_layer(layer, Compression::None, &mut applier).map_err(|error| format!("{error:?}"))?;
-        applier.finish().unwrap();
+        let index = layer::read_layer(layer, Compression::None, &mut applier);
+        tree.apply(number, &index.map_err(|error| format!("{error:?}"))?);
+        applier.finish().map_err(|error| format!("{error:?}"))?;
     }
-    Ok(shown(&place.root))
+    Ok(shown_with_tree(&place.root, &tree))
 }
 
 /// As a directory of its own, seen through an overlay.
@@ -597,7 +612,7 @@ fn stacked(place: &Place, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
         let second = workspace.begin(&tree, &[]).unwrap();
         let RunRoot::Stacked { lower, upper, work } = &second.root else { unreachable!() };
         let overlay = common::Overlay::mount(&place.root.with_file_name("merged"), lower, upper, work)?;
-        Ok(shown(&overlay.at))
+        Ok(shown_with_tree(&overlay.at, &tree))
     });
     workspace.remove().unwrap();
     shown

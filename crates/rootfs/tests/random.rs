@@ -198,7 +198,7 @@ fn check(seed: u64) -> bool {
             continue;
         }
         let stubs = [Stub { path: TreePath::new("proc").unwrap(), kind: StubKind::Directory }];
-        let (seed, mut outcomes) = (dice.0, Vec::new());
+        let (seed, mut outcomes) = (dice.0.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1, Vec::new());
         for workspace in &mut workspaces {
             let run = workspace.begin(&tree, &stubs).unwrap();
             let mut overlay = None;
