@@ -1,7 +1,7 @@
 //! The probe: which isolations work here, and for those which do not, what would help.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::libc;
 
@@ -56,6 +56,7 @@ pub struct ChooseError {
 /// Rehearses every isolation in helpers, with `work_dir` as the place of the roots.
 #[must_use]
 pub fn probe(work_dir: &Path) -> Probe {
+    let work_dir = &absolute(work_dir);
     Probe { ns: probe_namespaces(work_dir), chroot: probe_chroot(work_dir) }
 }
 
@@ -64,6 +65,7 @@ pub fn probe(work_dir: &Path) -> Probe {
 /// The chosen one may need this program to move into a user namespace, where it is root. So this is called before
 /// the first thread is started, and before anything is made that should have an owner.
 pub fn choose(choice: Choice, work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
+    let work_dir = &absolute(work_dir);
     let mut refusals = Vec::new();
     if choice != Choice::Chroot {
         match probe_namespaces(work_dir).and_then(|plan| enter(plan).map_err(|refusal| vec![refusal])) {
@@ -78,6 +80,12 @@ pub fn choose(choice: Choice, work_dir: &Path) -> Result<Box<dyn Isolation>, Cho
         }
     }
     Err(ChooseError { refusals })
+}
+
+/// The helper changes its directory, so it is told no relative path. Where there is no current directory, the path
+/// is left for the kernel to refuse.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn enter(plan: NamespacesPlan) -> Result<NamespacesPlan, Refusal> {

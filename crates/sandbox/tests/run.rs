@@ -7,6 +7,7 @@ mod fixture;
 
 use std::ffi::OsString;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fixture::{Fixture, Way};
@@ -74,7 +75,14 @@ fn main() -> std::process::ExitCode {
 fn rehearsal() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let probe = sandbox::probe(directory.path());
-    same(&probe.to_string(), &fixture::names(directory.path())?, &Vec::<String>::new())
+    same(&probe.to_string(), &fixture::names(directory.path())?, &Vec::<String>::new())?;
+    // The same directory, named from here: more levels up than there are, then down.
+    let relative = Path::new(&"../".repeat(64)).join(directory.path().strip_prefix("/")?);
+    same("by a relative path", &sandbox::probe(&relative).to_string(), &probe.to_string())?;
+    if let Some(overlay) = fixture::overlay_with_privilege() {
+        same("an overlay in a user namespace", &probe.ns.is_ok_and(|plan| plan.overlay.is_ok()), &overlay)?;
+    }
+    Ok(())
 }
 
 /// A test that shows up as ignored, with the reason in its name.
