@@ -177,7 +177,7 @@ fn everything_can_be_removed() {
         println!("not tested: chattr +i does not work here");
     }
     for forbidden in ["no/no", "no"] {
-        fs::set_permissions(root.join(forbidden), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join(forbidden), fs::Permissions::from_mode(0o0)).unwrap();
     }
     symlink(scratch.path(), root.join("link")).unwrap();
     fs::write(scratch.path().join("beside"), "").unwrap();
