@@ -10,26 +10,15 @@ use std::collections::BTreeMap;
 pub(crate) struct Scope {
     /// What every name means now.
     values: BTreeMap<String, String>,
-    /// The declared ARGs in order, with their values; one without a value is declared and unset.
-    args: Vec<(String, Option<String>)>,
+    /// The declared ARGs in the order of their first declaration.
+    args: Vec<String>,
     /// Names in the order of their first declaration, for the environment of a RUN.
     order: Vec<String>,
 }
 
-/// Proxy settings may be given as build arguments without being declared, and reach a RUN in both cases.
-/// They are in no history.
-pub(crate) const PROXY_ARGS: [&str; 10] = [
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
+/// Proxy settings may be given as build arguments without being declared, in capitals or not. They are in no
+/// history.
+pub(crate) const PROXY_ARGS: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 impl Scope {
     /// The variables a stage starts with: the environment of its base.
@@ -49,8 +38,9 @@ impl Scope {
 
     /// An ARG. One without a value hides nothing.
     pub(crate) fn declare_arg(&mut self, name: &str, value: Option<&str>) {
-        self.args.retain(|(known, _)| known != name);
-        self.args.push((name.to_owned(), value.map(str::to_owned)));
+        if !self.args.iter().any(|known| known == name) {
+            self.args.push(name.to_owned());
+        }
         if let Some(value) = value {
             self.set(name, value);
         }
@@ -63,7 +53,7 @@ impl Scope {
 
     /// `NAME=value` of every declared ARG with a value, in order, as RUN's history lists them.
     pub(crate) fn args(&self) -> Vec<String> {
-        self.args.iter().filter_map(|(name, _)| Some(format!("{name}={}", self.get(name)?))).collect()
+        self.args.iter().filter_map(|name| Some(format!("{name}={}", self.get(name)?))).collect()
     }
 
     /// Every variable with a value, in order of declaration.
@@ -92,7 +82,10 @@ mod tests {
         scope.declare_arg("B", None);
         assert_eq!(scope.get("B"), None);
         assert_eq!(scope.args(), ["A=env"]);
+        scope.declare_arg("C", Some("1"));
+        scope.declare_arg("A", Some("again"));
+        assert_eq!(scope.args(), ["A=again", "C=1"], "in the order of the first declaration");
         let environment: Vec<_> = scope.environment().collect();
-        assert_eq!(environment, [("PATH", "/bin"), ("A", "env")]);
+        assert_eq!(environment, [("PATH", "/bin"), ("A", "again"), ("C", "1")]);
     }
 }

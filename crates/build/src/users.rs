@@ -31,7 +31,8 @@ impl Accounts {
     /// user's name are taken; with one, only that.
     pub(crate) fn user(&self, spec: &str) -> Result<Who> {
         let (user_text, group_text) = match spec.split_once(':') {
-            Some((user, group)) => (user, Some(group)),
+            // `user:` is what `user` is.
+            Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
             None => (spec, None),
         };
         let user_text = if user_text.is_empty() { "0" } else { user_text };
@@ -143,6 +144,8 @@ mod tests {
             ("app", Ok((1000, 1001, vec![1001, 10, 20], "/home/app"))),
             ("1000", Ok((1000, 1001, vec![1001, 10, 20], "/home/app"))),
             ("app:wheel", Ok((1000, 10, vec![10], "/home/app"))),
+            ("app:", Ok((1000, 1001, vec![1001, 10, 20], "/home/app"))),
+            (":app", Ok((0, 1001, vec![1001], "/root"))),
             ("app:7", Ok((1000, 7, vec![7], "/home/app"))),
             ("4242", Ok((4242, 0, vec![0], "/"))),
             ("", Ok((0, 0, vec![0, 10], "/root"))),

@@ -43,7 +43,7 @@ impl Below<'_> {
         for directory in missing {
             match self.tree.get(&directory).map(|inode| inode.node.is_directory()) {
                 Some(true) => {}
-                Some(false) => return Err(std::io::Error::other(format!("{directory} is not a directory"))),
+                Some(false) => return Err(std::io::Error::other(format!("{directory}: not a directory"))),
                 None => {
                     let metadata = Metadata { mode: 0o755, mtime: self.now, ..Metadata::default() };
                     let metadata = self.owned(&metadata);

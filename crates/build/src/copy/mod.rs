@@ -8,6 +8,8 @@ mod archive;
 mod context;
 mod select;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -53,11 +55,6 @@ impl Destination {
         let is_directory = names_directory || inode.is_some_and(|inode| inode.node.is_directory());
         Ok(Destination { path, written: written.to_owned(), is_directory })
     }
-
-    /// The path of a file called `name` that is copied here.
-    pub(crate) fn of_file(&self, name: &[u8]) -> TreePath {
-        if self.is_directory { self.path.child(name) } else { self.path.clone() }
-    }
 }
 
 /// What will be at which path, in the order of the layer.
@@ -65,6 +62,7 @@ pub(crate) struct Plan<'a> {
     tree: &'a Tree,
     look: Look,
     entries: BTreeMap<TreePath, Planned<'a>>,
+    last_wins: bool,
 }
 
 struct Planned<'a> {
@@ -84,7 +82,12 @@ enum What<'a> {
 impl<'a> Plan<'a> {
     /// A plan that changes nothing.
     pub(crate) fn new(tree: &'a Tree, look: Look) -> Self {
-        Plan { tree, look, entries: BTreeMap::new() }
+        Plan { tree, look, entries: BTreeMap::new(), last_wins: false }
+    }
+
+    /// True if a source took the place of one before it, since the destination is no directory.
+    pub(crate) fn last_wins(&self) -> bool {
+        self.last_wins
     }
 
     /// Plans the copy of a file, or of what a directory holds.
@@ -92,8 +95,7 @@ impl<'a> Plan<'a> {
         let real = source.resolve(from)?;
         let found = source.get(&real)?.ok_or_else(|| not_found(from, source))?;
         if found.kind != FoundKind::Directory {
-            let path = to.of_file(from.name());
-            self.make_parents(&path)?;
+            let path = self.place_of_file(to, from.name())?;
             return self.put(path, source, &real, found);
         }
         self.make_parents(&to.path)?;
@@ -102,8 +104,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Plans a file whose bytes are at hand, as a heredoc's: mode 0644, owned by root, made now.
-    pub(crate) fn write(&mut self, path: TreePath, bytes: Vec<u8>) -> Result<()> {
-        self.make_parents(&path)?;
+    pub(crate) fn write(&mut self, name: &[u8], bytes: Vec<u8>, to: &Destination) -> Result<()> {
+        let path = self.place_of_file(to, name)?;
         let metadata = Metadata { mode: 0o644, mtime: self.look.now, ..Metadata::default() };
         let metadata = self.dressed(metadata, false);
         self.refuse_directory_at(&path)?;
@@ -114,13 +116,13 @@ impl<'a> Plan<'a> {
     /// Plans a directory to extract into, unless there is one.
     pub(crate) fn make_directory(&mut self, path: &TreePath) -> Result<()> {
         self.make_parents(path)?;
-        if self.is_directory(path)?.is_none() {
+        if self.is_directory(path).is_none() {
             self.insert_new_directory(path.clone());
         }
         Ok(())
     }
 
-    /// The files whose bytes will be read, hard links of one another once.
+    /// The files whose bytes will be read.
     pub(crate) fn files(&self) -> impl Iterator<Item = &TreePath> {
         self.entries.values().filter_map(|planned| match &planned.what {
             What::Found { kind: FoundKind::File { .. }, path, .. } => Some(path),
@@ -128,20 +130,20 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Puts what is planned into a tree, as far as it matters to paths: what is a directory and what leads
+    /// What the plan changes in a tree, as far as it matters to paths: what is a directory and what leads
     /// elsewhere.
-    pub(crate) fn foresee(&self, tree: &mut Tree) {
-        for (path, Planned { metadata, what }) in &self.entries {
-            let kind = match what {
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let change = |(path, planned): (&TreePath, &Planned<'_>)| {
+            let kind = match &planned.what {
                 What::Directory | What::Found { kind: FoundKind::Directory, .. } => Kind::Directory,
                 What::Found { kind: FoundKind::Symlink { target }, .. } => {
                     Kind::Symlink { target: target.clone() }
                 }
                 _ => Kind::Fifo,
             };
-            let node = Node { metadata: metadata.clone(), kind };
-            tree.change(u32::MAX, &Change::Put { path: path.clone(), node });
-        }
+            Change::Put { path: path.clone(), node: Node { metadata: planned.metadata.clone(), kind } }
+        };
+        self.entries.iter().map(change).collect()
     }
 
     /// Streams everything planned into a layer.
@@ -199,7 +201,7 @@ impl<'a> Plan<'a> {
 
     fn put(&mut self, to: TreePath, source: &'a dyn Source, from: &TreePath, found: Found) -> Result<()> {
         let Found { metadata, kind, link } = found;
-        match (&kind, self.is_directory(&to)?) {
+        match (&kind, self.is_directory(&to)) {
             (FoundKind::Directory, Some(false)) => {
                 return Err(Error::new(format!("cannot copy to non-directory: {to}")));
             }
@@ -220,7 +222,7 @@ impl<'a> Plan<'a> {
     /// The directory that a copied directory's contents go into: its owner and mode are never the source's,
     /// its time always is.
     fn top_directory(&mut self, path: &TreePath, mtime: i64) -> Result<()> {
-        match self.is_directory(path)? {
+        match self.is_directory(path) {
             Some(false) => return Err(Error::new(format!("cannot copy to non-directory: {path}"))),
             Some(true) if path.is_root() => return Ok(()),
             Some(true) if self.entries.contains_key(path) => {}
@@ -237,13 +239,23 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Where a file called `name` goes: into the destination if that is a directory, or has become one by
+    /// an earlier source; else it takes the destination's name.
+    fn place_of_file(&mut self, to: &Destination, name: &[u8]) -> Result<TreePath> {
+        let inside = to.is_directory || self.is_directory(&to.path) == Some(true);
+        let path = if inside { to.path.child(name) } else { to.path.clone() };
+        self.last_wins |= !inside && self.entries.contains_key(&path);
+        self.make_parents(&path)?;
+        Ok(path)
+    }
+
     /// Directories above a path that nobody asked for by name: 0755 and root's, or as `--chown` and an octal
     /// `--chmod` say, made now.
     fn make_parents(&mut self, path: &TreePath) -> Result<()> {
         for ancestor in path.ancestors() {
-            match self.is_directory(&ancestor)? {
+            match self.is_directory(&ancestor) {
                 Some(true) => {}
-                Some(false) => return Err(Error::new(format!("{ancestor} is not a directory"))),
+                Some(false) => return Err(Error::new(format!("{ancestor}: not a directory"))),
                 None => self.insert_new_directory(ancestor),
             }
         }
@@ -262,17 +274,17 @@ impl<'a> Plan<'a> {
     }
 
     /// What there will be: a directory, something else, or nothing.
-    fn is_directory(&self, path: &TreePath) -> Result<Option<bool>> {
+    fn is_directory(&self, path: &TreePath) -> Option<bool> {
         if let Some(planned) = self.entries.get(path) {
             let directory =
                 matches!(planned.what, What::Directory | What::Found { kind: FoundKind::Directory, .. });
-            return Ok(Some(directory));
+            return Some(directory);
         }
-        Ok(self.tree.get(path).map(|inode| inode.node.is_directory()))
+        self.tree.get(path).map(|inode| inode.node.is_directory())
     }
 
     fn refuse_directory_at(&self, path: &TreePath) -> Result<()> {
-        match self.is_directory(path)? {
+        match self.is_directory(path) {
             Some(true) => Err(Error::new(format!("cannot replace directory {path} with a file"))),
             _ => Ok(()),
         }

@@ -73,12 +73,15 @@ pub(crate) trait Source {
     }
 }
 
+/// Opens a file of a tree.
+type OpenFile<'a> = dyn Fn(&TreePath) -> Result<Box<dyn Read + Send>> + 'a;
+
 /// The result of an earlier stage, or of an image: what is where is known from its tree, and only files
 /// that are read need their bytes to be at hand.
 pub(crate) struct TreeSource<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) name: String,
-    pub(crate) open: Box<dyn Fn(&TreePath) -> Result<Box<dyn Read + Send>> + 'a>,
+    pub(crate) open: Box<OpenFile<'a>>,
 }
 
 impl Source for TreeSource<'_> {

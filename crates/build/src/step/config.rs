@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use dockerfile::instruction::{Arg, Healthcheck, Probe};
 use dockerfile::{Instruction, InstructionKind, ShellOrExec, Word};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Surroundings, at, expand, located};
+use super::{Surroundings, at, expand, located, warn_unset};
 use crate::error::{Error, Result};
 use crate::scope::PROXY_ARGS;
 use crate::stage::Stage;
@@ -40,7 +40,8 @@ pub(super) fn configure(
     let history = match &instruction.kind {
         InstructionKind::Arg(arg) => declare(around, stage, arg)?,
         InstructionKind::Env(env) => {
-            let pairs = expand_pairs(around, stage, env.pairs.iter().map(|pair| (&pair.key, &pair.value)))?;
+            let pairs =
+                expand_pairs(around, stage, "ENV", env.pairs.iter().map(|pair| (&pair.key, &pair.value)))?;
             for (name, value) in &pairs {
                 stage.scope.set_env(name, value);
                 set_variable(&mut stage.image.config.config.env, name, value);
@@ -48,7 +49,12 @@ pub(super) fn configure(
             format!("ENV {}", joined(&pairs))
         }
         InstructionKind::Label(label) => {
-            let pairs = expand_pairs(around, stage, label.pairs.iter().map(|pair| (&pair.key, &pair.value)))?;
+            let pairs = expand_pairs(
+                around,
+                stage,
+                "LABEL",
+                label.pairs.iter().map(|pair| (&pair.key, &pair.value)),
+            )?;
             stage.image.config.config.labels.extend(pairs.iter().cloned());
             format!("LABEL {}", joined(&pairs))
         }
@@ -157,12 +163,19 @@ fn declare(around: &Surroundings<'_>, stage: &mut Stage, arg: &Arg) -> Result<St
     Ok(format!("ARG {}", shown.join(" ")))
 }
 
-/// Proxy settings the caller has given, in both spellings, for the environment of a RUN.
-pub(crate) fn proxies(around: &Surroundings<'_>) -> Vec<(String, String)> {
-    PROXY_ARGS
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), around.engine.build_arg(name)?.to_owned())))
-        .collect()
+/// Proxy settings the caller has given, for the environment of a RUN: programs read one spelling or the
+/// other, so both are set, whichever was given.
+pub(crate) fn proxies(build_arg: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let both = |upper: &str| {
+        let lower = upper.to_lowercase();
+        let (given_upper, given_lower) = (build_arg(upper), build_arg(&lower));
+        let pairs = [
+            (upper.to_owned(), given_upper.clone().or_else(|| given_lower.clone())),
+            (lower, given_lower.or(given_upper)),
+        ];
+        pairs.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    };
+    PROXY_ARGS.into_iter().flat_map(both).collect()
 }
 
 fn healthcheck(check: &Healthcheck) -> (oci::Healthcheck, String) {
@@ -225,13 +238,14 @@ fn go_duration(nanoseconds: u64) -> String {
 fn expand_pairs<'w>(
     around: &Surroundings<'_>,
     stage: &Stage,
+    keyword: &str,
     pairs: impl Iterator<Item = (&'w Word, &'w Word)>,
 ) -> Result<Vec<(String, String)>> {
     pairs
         .map(|(key, value)| {
             let expanded = expand(around, stage, key)?;
             if expanded.is_empty() {
-                return Err(at(key, Error::new("names can not be blank")));
+                return Err(at(key, Error::new(format!("{keyword} names can not be blank"))));
             }
             Ok((expanded, expand(around, stage, value)?))
         })
@@ -240,9 +254,10 @@ fn expand_pairs<'w>(
 
 fn expand_words(around: &Surroundings<'_>, stage: &Stage, word: &Word) -> Result<Vec<String>> {
     let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
-    dockerfile::expand_words(word, around.escape, &lookup)
-        .map(|words| words.words)
-        .map_err(|error| at(word, Error::new(error.to_string())))
+    let expanded = dockerfile::expand_words(word, around.escape, &lookup)
+        .map_err(|error| at(word, Error::new(error.to_string())))?;
+    warn_unset(around, word.span, expanded.unset);
+    Ok(expanded.words)
 }
 
 /// A variable keeps its place in the list when its value changes.
@@ -260,9 +275,30 @@ fn joined(pairs: &[(String, String)]) -> String {
 
 /// Go's `%q` of a list, which is how BuildKit notes CMD and ENTRYPOINT.
 fn quoted_list(arguments: &[String]) -> String {
-    let quoted: Vec<String> =
-        arguments.iter().map(|argument| Value::from(argument.as_str()).to_string()).collect();
+    let quoted: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
     format!("[{}]", quoted.join(" "))
+}
+
+/// Go's `%q`, control characters in its spelling.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            other if other.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(other))),
+            other if other.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(other))),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -281,6 +317,38 @@ mod tests {
             (3_601_000_000_000, "1h0m1s"),
         ] {
             assert_eq!(go_duration(nanoseconds), text);
+        }
+    }
+
+    #[test]
+    fn quotes_as_go_prints_them() {
+        for (text, quoted_text) in [
+            ("plain é", r#""plain é""#),
+            ("a \"b\" \\ c", r#""a \"b\" \\ c""#),
+            ("a\n\tb\r", r#""a\n\tb\r""#),
+            ("\u{7}\u{8}\u{b}\u{c}", r#""\a\b\v\f""#),
+            ("\u{1b}[1m\u{7f}\u{85}", r#""\x1b[1m\x7f\u0085""#),
+        ] {
+            assert_eq!(quoted(text), quoted_text);
+        }
+        assert_eq!(quoted_list(&[]), "[]");
+        assert_eq!(quoted_list(&["a".to_owned(), "b c".to_owned()]), r#"["a" "b c"]"#);
+    }
+
+    #[test]
+    fn proxies_are_spelled_both_ways() {
+        for (given, expected) in [
+            (&[("HTTP_PROXY", "a")][..], &[("HTTP_PROXY", "a"), ("http_proxy", "a")][..]),
+            (&[("no_proxy", "b")], &[("NO_PROXY", "b"), ("no_proxy", "b")]),
+            (&[("ALL_PROXY", "c"), ("all_proxy", "d")], &[("ALL_PROXY", "c"), ("all_proxy", "d")]),
+            (&[("OTHER", "e")], &[]),
+        ] {
+            let lookup = |name: &str| {
+                given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            let found = proxies(lookup);
+            let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(found, expected);
         }
     }
 

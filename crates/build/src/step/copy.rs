@@ -1,14 +1,15 @@
 //! COPY and ADD: from what the Dockerfile says to a plan, and from the plan to a layer.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use dockerfile::graph::Origin;
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
 use dockerfile::{Heredoc, ModeChange, Word};
-use layer::TreePath;
+use layer::{Tree, TreePath};
 
 use super::refusal::unsupported;
-use super::{Surroundings, at, expand};
+use super::{Surroundings, at, expand, located, warn_unset};
 use crate::copy::{ContextSource, Destination, FoundKind, Look, Plan, Source, TreeSource, extract, select};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -61,28 +62,13 @@ pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -
             None => {}
         }
     }
+    let unpack = add.unpack.as_ref().is_none_or(|flag| flag.value);
     let history = job.history("ADD");
     let engine = around.engine;
     let context = engine.context()?;
     let tree = stage.tree(engine)?;
     let mut layer = NewLayer::create(engine)?;
-    let (plan, archives) = job.plan_with_archives(engine, &tree, context)?;
-    engine.timings.measure("copy files", || {
-        // Archives come after plain files, and see what those have put.
-        if archives.is_empty() {
-            return plan.emit(&mut layer);
-        }
-        let mut beneath = (*tree).clone();
-        plan.foresee(&mut beneath);
-        plan.emit(&mut layer)?;
-        for path in archives {
-            let archive = context.open(&path)?;
-            let destination = beneath.resolve(&job.destination.path, true)?.path;
-            extract(archive, &destination, job.look.owner, engine.now(), &mut beneath, &mut layer)
-                .map_err(|error| error.during(&path))?;
-        }
-        Ok::<_, Error>(())
-    })?;
+    engine.timings.measure("copy files", || job.add(engine, tree, context, unpack, &mut layer))?;
     engine.finish_layer(stage, layer, history)
 }
 
@@ -93,6 +79,8 @@ struct Job<'a> {
     destination: Destination,
     look: Look,
     shown_flags: String,
+    /// Where it stands.
+    line: usize,
 }
 
 impl<'a> Job<'a> {
@@ -109,10 +97,13 @@ impl<'a> Job<'a> {
         let mut look = Look { now: engine.now(), ..Look::default() };
         if let Some(word) = chown {
             let owner = expand(around, stage, word)?;
-            let needs_names = owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err());
-            let accounts = if needs_names { stage.accounts(engine)? } else { Default::default() };
-            look.owner = Some(accounts.owner(&owner).map_err(|error| at(word, error))?);
-            shown_flags.push_str(&format!("--chown={owner} "));
+            if !owner.is_empty() {
+                let needs_names =
+                    owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err());
+                let accounts = if needs_names { stage.accounts(engine)? } else { Default::default() };
+                look.owner = Some(accounts.owner(&owner).map_err(|error| at(word, error))?);
+                shown_flags.push_str(&format!("--chown={owner} "));
+            }
         }
         if let Some(word) = chmod {
             let mode = expand(around, stage, word)?;
@@ -126,10 +117,13 @@ impl<'a> Job<'a> {
                 Written::Path(word) => paths.push((word, expand(around, stage, word)?)),
                 Written::Heredoc(heredoc) => {
                     let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
-                    let lines = heredoc.span.first_line..=heredoc.span.last_line;
-                    let content = heredoc
-                        .expanded(&lookup)
-                        .map_err(|error| Error::new(error.to_string()).lines(lines))?;
+                    let failed = |text: String| located(heredoc.span, Error::new(text));
+                    if !is_file_name(&heredoc.name) {
+                        return Err(failed(format!("heredoc name {:?} is no name of a file", heredoc.name))
+                            .hint("give the folder in the destination, as in COPY <<name /folder/"));
+                    }
+                    let content = heredoc.expanded(&lookup).map_err(|error| failed(error.to_string()))?;
+                    warn_unset(around, heredoc.span, content.unset);
                     heredocs.push((heredoc, content.text.into_bytes()));
                 }
             }
@@ -139,27 +133,22 @@ impl<'a> Job<'a> {
         let tree = stage.tree(engine)?;
         let mut place =
             Destination::new(&tree, &working_dir, &written).map_err(|error| at(destination, error))?;
-        if sources.len() > 1 && !place.is_directory {
-            engine.report(Event::Warning {
-                line: Some(destination.span.first_line),
-                text: format!("several sources are copied to {written:?}, which is no directory: the last one wins; end it with a slash"),
-            });
-        }
         if place.written.is_empty() {
             ".".clone_into(&mut place.written);
         }
-        Ok(Job { paths, heredocs, destination: place, look, shown_flags })
+        Ok(Job { paths, heredocs, destination: place, look, shown_flags, line: destination.span.first_line })
     }
 
-    /// BuildKit's form: of the flags only the owner and the mode are shown.
+    /// BuildKit's form: of the flags only the owner and the mode are shown, and heredocs come after paths,
+    /// which is also the order they are copied in.
     fn history(&self, keyword: &str) -> String {
         let heredocs = self.heredocs.iter().map(|(heredoc, _)| format!("<<{}", heredoc.name));
         let sources: Vec<String> = self.paths.iter().map(|(_, path)| path.clone()).chain(heredocs).collect();
         format!("{keyword} {}{} {} # buildkit", self.shown_flags, sources.join(" "), self.destination.written)
     }
 
-    fn plan<'p>(&self, engine: &Engine, tree: &'p layer::Tree, source: &'p dyn Source) -> Result<Plan<'p>> {
-        let mut plan = Plan::new(tree, self.look.clone());
+    fn plan<'p>(&self, engine: &Engine, tree: &'p Tree, source: &'p dyn Source) -> Result<Plan<'p>> {
+        let mut selected = Vec::new();
         for (word, path) in &self.paths {
             if let Some(remote) = Remote::of(path) {
                 let what = match remote {
@@ -168,38 +157,62 @@ impl<'a> Job<'a> {
                 };
                 return Err(at(word, Error::new(format!("source can't be {what} for COPY"))));
             }
-            for found in self.select(engine, source, word, path)? {
-                plan.copy(source, &found, &self.destination).map_err(|error| at(word, error))?;
-            }
+            let found = self.select(engine, source, word, path)?;
+            selected.extend(found.into_iter().map(|path| (*word, path)));
         }
+        let mut plan = self.plan_of(tree, source, &selected)?;
         self.plan_heredocs(&mut plan)?;
+        self.warn_if_last_wins(engine, &plan);
         Ok(plan)
     }
 
-    /// As [`Job::plan`], with the archives among the sources apart.
-    fn plan_with_archives<'p>(
+    /// Brings one source after the other into the layer, archives unpacked if `unpack` says so. Each sees
+    /// what those before it have put.
+    fn add(
         &self,
         engine: &Engine,
-        tree: &'p layer::Tree,
-        context: &'p ContextSource,
-    ) -> Result<(Plan<'p>, Vec<TreePath>)> {
-        let mut plan = Plan::new(tree, self.look.clone());
-        let mut archives = Vec::new();
+        mut tree: Rc<Tree>,
+        context: &ContextSource,
+        unpack: bool,
+        layer: &mut NewLayer,
+    ) -> Result<()> {
+        let mut plain = Vec::new();
         for (word, path) in &self.paths {
             for found in self.select(engine, context, word, path)? {
                 let real = context.resolve(&found)?;
-                let is_file =
-                    context.get(&real)?.is_some_and(|found| matches!(found.kind, FoundKind::File { .. }));
-                if is_file && layer::is_archive(context.open(&real)?).during(&real)? {
-                    plan.make_directory(&self.destination.path).map_err(|error| at(word, error))?;
-                    archives.push(real);
-                } else {
-                    plan.copy(context, &found, &self.destination).map_err(|error| at(word, error))?;
+                if !(unpack && is_archive(context, &real)?) {
+                    plain.push((*word, found));
+                    continue;
                 }
+                let mut plan = self.plan_of(&tree, context, &std::mem::take(&mut plain))?;
+                plan.make_directory(&self.destination.path).map_err(|error| at(word, error))?;
+                let changes = plan.changes();
+                plan.emit(layer)?;
+                let tree = Rc::make_mut(&mut tree);
+                changes.iter().for_each(|change| tree.change(u32::MAX, change));
+                let (owner, now) = (self.look.owner, self.look.now);
+                extract(context.open(&real)?, &self.destination.path, owner, now, tree, layer)
+                    .map_err(|error| at(word, error.during(&found)))?;
             }
         }
+        let mut plan = self.plan_of(&tree, context, &plain)?;
         self.plan_heredocs(&mut plan)?;
-        Ok((plan, archives))
+        self.warn_if_last_wins(engine, &plan);
+        plan.emit(layer)
+    }
+
+    /// Plans sources that are selected already.
+    fn plan_of<'p>(
+        &self,
+        tree: &'p Tree,
+        source: &'p dyn Source,
+        selected: &[(&Word, TreePath)],
+    ) -> Result<Plan<'p>> {
+        let mut plan = Plan::new(tree, self.look.clone());
+        for (word, path) in selected {
+            plan.copy(source, path, &self.destination).map_err(|error| at(word, error))?;
+        }
+        Ok(plan)
     }
 
     fn select(&self, engine: &Engine, source: &dyn Source, word: &Word, path: &str) -> Result<Vec<TreePath>> {
@@ -213,10 +226,31 @@ impl<'a> Job<'a> {
 
     fn plan_heredocs(&self, plan: &mut Plan<'_>) -> Result<()> {
         for (heredoc, content) in &self.heredocs {
-            let path = self.destination.of_file(heredoc.name.as_bytes());
-            plan.write(path, content.clone())
-                .map_err(|error| error.lines(heredoc.span.first_line..=heredoc.span.last_line))?;
+            plan.write(heredoc.name.as_bytes(), content.clone(), &self.destination)
+                .map_err(|error| located(heredoc.span, error))?;
         }
         Ok(())
     }
+
+    fn warn_if_last_wins(&self, engine: &Engine, plan: &Plan<'_>) {
+        if plan.last_wins() {
+            let written = &self.destination.written;
+            let text = format!(
+                "several sources are copied to {written:?}, which is no directory: the last one wins; end it \
+                 with a slash"
+            );
+            engine.report(Event::Warning { line: Some(self.line), text });
+        }
+    }
+}
+
+/// True for a regular file that ADD unpacks.
+fn is_archive(context: &ContextSource, path: &TreePath) -> Result<bool> {
+    let is_file = context.get(path)?.is_some_and(|found| matches!(found.kind, FoundKind::File { .. }));
+    Ok(is_file && layer::is_archive(context.open(path)?).during(path)?)
+}
+
+/// True for one part of a path.
+fn is_file_name(name: &str) -> bool {
+    !name.contains('/') && TreePath::new(name).is_ok_and(|path| !path.is_root())
 }

@@ -11,7 +11,7 @@ pub(crate) use refusal::refuse;
 use std::collections::BTreeMap;
 
 use dockerfile::graph::Origin;
-use dockerfile::{Escape, Instruction, InstructionKind, Word};
+use dockerfile::{Escape, Instruction, InstructionKind, Span, Word};
 use oci::Reference;
 
 use crate::engine::Engine;
@@ -84,11 +84,16 @@ impl Sources {
 pub(crate) fn expand(around: &Surroundings<'_>, stage: &Stage, word: &Word) -> Result<String> {
     let expansion = dockerfile::expand(word, around.escape, &|name| stage.scope.get(name).map(str::to_owned))
         .map_err(|error| at(word, Error::new(error.to_string())))?;
-    for name in expansion.unset {
-        let line = Some(word.span.first_line);
+    warn_unset(around, word.span, expansion.unset);
+    Ok(expansion.text)
+}
+
+/// Says which variables have become nothing.
+fn warn_unset(around: &Surroundings<'_>, span: Span, names: Vec<String>) {
+    for name in names {
+        let line = Some(span.first_line);
         around.engine.report(Event::Warning { line, text: format!("variable ${name} is not set") });
     }
-    Ok(expansion.text)
 }
 
 /// Says which word an error is about.
@@ -97,6 +102,6 @@ pub(crate) fn at(word: &Word, error: Error) -> Error {
 }
 
 /// Says where an error is.
-pub(crate) fn located(span: dockerfile::Span, error: Error) -> Error {
+pub(crate) fn located(span: Span, error: Error) -> Error {
     error.lines(span.first_line..=span.last_line)
 }

@@ -56,10 +56,8 @@ fn refuse_add(add: &Add) -> Result<()> {
     if let Some(flag) = add.link.as_ref().filter(|flag| flag.value) {
         return Err(unsupported("ADD --link", flag.span));
     }
-    for (flag, what) in [(&add.keep_git_dir, "ADD --keep-git-dir"), (&add.unpack, "ADD --unpack")] {
-        if let Some(flag) = flag {
-            return Err(unsupported(what, flag.span));
-        }
+    if let Some(flag) = &add.keep_git_dir {
+        return Err(unsupported("ADD --keep-git-dir", flag.span));
     }
     if let Some(checksum) = &add.checksum {
         return Err(unsupported("ADD --checksum", checksum.span));

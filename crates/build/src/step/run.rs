@@ -108,7 +108,7 @@ fn environment(around: &Surroundings<'_>, stage: &Stage, home: &str) -> Vec<(OsS
         }
     };
     add("HOME", home, &mut environment);
-    for (name, value) in proxies(around) {
+    for (name, value) in proxies(|name| around.engine.build_arg(name).map(str::to_owned)) {
         add(&name, &value, &mut environment);
     }
     environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect()

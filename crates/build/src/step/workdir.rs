@@ -32,7 +32,7 @@ pub(super) fn workdir(around: &mut Surroundings<'_>, stage: &mut Stage, word: &W
         real.inode = tree.get(&real.path).cloned();
     }
     if real.inode.is_some_and(|inode| !inode.node.is_directory()) {
-        return Err(at(word, Error::new(format!("{} is not a directory", real.path))));
+        return Err(at(word, Error::new(format!("{}: not a directory", real.path))));
     }
     let mut layer = NewLayer::create(engine)?;
     if !missing.is_empty() {
