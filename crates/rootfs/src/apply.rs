@@ -84,7 +84,7 @@ impl<'a> Applier<'a> {
     /// Ends the layer, and says what of it the directory could not take.
     pub fn finish(mut self) -> io::Result<Omitted> {
         self.leave()?;
-        Ok(self.nodes.omitted)
+        self.nodes.finish()
     }
 
     /// Opens a directory to change what is in it.
@@ -170,7 +170,7 @@ impl Sink for Applier<'_> {
         }
         let made =
             self.replace(&name, |directory, nodes| nodes.make(directory, &name, metadata, &mut content))?;
-        debug_assert!(made == Made::Yes || self.nodes.omitted.devices > 0);
+        debug_assert!(made == Made::Yes || self.nodes.has_omitted_devices());
         Ok(())
     }
 

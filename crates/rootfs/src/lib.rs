@@ -7,6 +7,7 @@
 mod apply;
 mod changes;
 mod descent;
+mod filler;
 mod lower;
 mod node;
 mod ownership;

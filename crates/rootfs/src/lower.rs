@@ -55,8 +55,8 @@ impl<'a> LowerWriter<'a> {
         LowerWriter { own, beneath, below, nodes, mirrored: BTreeSet::new(), parent: None }
     }
 
-    pub(crate) fn finish(self) -> Omitted {
-        self.nodes.omitted
+    pub(crate) fn finish(mut self) -> io::Result<Omitted> {
+        self.nodes.finish()
     }
 
     fn see(&self, path: &TreePath) -> io::Result<Seen> {

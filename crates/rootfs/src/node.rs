@@ -9,6 +9,7 @@ use layer::{Content, Metadata};
 use rustix::fs::{AtFlags, Dev, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::filler::{Filler, Unfilled};
 use crate::ownership::Ownership;
 use crate::root::open_child;
 use crate::stat::times;
@@ -33,7 +34,8 @@ pub struct Omitted {
 pub(crate) struct NodeWriter {
     ownership: Ownership,
     buffer: Vec<u8>,
-    pub(crate) omitted: Omitted,
+    filler: Option<Filler>,
+    omitted: Omitted,
 }
 
 /// Whether there is something at the name now.
@@ -45,7 +47,20 @@ pub(crate) enum Made {
 
 impl NodeWriter {
     pub(crate) fn new(ownership: Ownership) -> Self {
-        NodeWriter { ownership, buffer: Vec::new(), omitted: Omitted::default() }
+        NodeWriter { ownership, buffer: Vec::new(), filler: None, omitted: Omitted::default() }
+    }
+
+    /// Waits until all is on disk, and says what could not be.
+    pub(crate) fn finish(&mut self) -> io::Result<Omitted> {
+        if let Some(mut filler) = self.filler.take() {
+            self.omitted.xattrs += filler.finish()?;
+        }
+        Ok(self.omitted)
+    }
+
+    /// True if a device could not be made so far.
+    pub(crate) fn has_omitted_devices(&self) -> bool {
+        self.omitted.devices > 0
     }
 
     /// Makes a directory where nothing is.
@@ -84,15 +99,13 @@ impl NodeWriter {
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?;
-                let mut file = File::from(file);
-                self.copy(*data, *size, &mut file)?;
-                self.describe(OwnedFd::from(file), metadata)?;
+                self.fill(File::from(file), name, *data, *size, metadata)?;
                 return Ok(Made::Yes);
             }
             Content::Symlink { target } => {
                 rustix::fs::symlinkat(*target, parent, name)?;
                 self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
-                return self.finish(parent, name, metadata);
+                return self.complete(parent, name, metadata);
             }
             Content::CharDevice { major, minor } => {
                 (FileType::CharacterDevice, rustix::fs::makedev(*major, *minor))
@@ -122,11 +135,11 @@ impl NodeWriter {
         self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
         // Not a link, since we have just made it.
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
-        self.finish(parent, name, metadata)
+        self.complete(parent, name, metadata)
     }
 
     /// What a node without a descriptor of its own still wants.
-    fn finish(&mut self, parent: BorrowedFd<'_>, name: &CStr, metadata: &Metadata) -> io::Result<Made> {
+    fn complete(&mut self, parent: BorrowedFd<'_>, name: &CStr, metadata: &Metadata) -> io::Result<Made> {
         // The attributes that images have are those of files and directories: the kernel refuses `user.*`
         // on everything else (xattr(7)).
         self.omitted.xattrs += metadata.xattrs.len() as u64;
@@ -134,16 +147,29 @@ impl NodeWriter {
         Ok(Made::Yes)
     }
 
-    /// The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w` refuses
-    /// attributes to those who are not root.
     fn describe(&mut self, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
-        self.ownership.give(&file, metadata.uid, metadata.gid)?;
-        if !metadata.xattrs.is_empty() {
-            self.omitted.xattrs += xattr::set(&file, &metadata.xattrs)?;
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
-        rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?;
+        self.omitted.xattrs += describe(self.ownership, file, metadata)?;
         Ok(())
+    }
+
+    /// Small contents are read at once and written in the background; large ones are copied in pieces.
+    fn fill(
+        &mut self,
+        mut file: File,
+        name: &CStr,
+        data: &mut dyn Read,
+        size: u64,
+        metadata: &Metadata,
+    ) -> io::Result<()> {
+        let Some(length) = usize::try_from(size).ok().filter(|length| *length <= BUFFER) else {
+            self.copy(data, size, &mut file)?;
+            return self.describe(OwnedFd::from(file), metadata);
+        };
+        let filler = self.filler.get_or_insert_with(|| Filler::start(self.ownership));
+        let mut bytes = filler.buffer();
+        bytes.resize(length, 0);
+        data.read_exact(&mut bytes)?;
+        filler.fill(Unfilled { name: name.to_owned(), file, bytes, metadata: metadata.clone() })
     }
 
     fn copy(&mut self, data: &mut dyn Read, size: u64, file: &mut File) -> io::Result<()> {
@@ -168,6 +194,17 @@ impl NodeWriter {
         }
         Ok(())
     }
+}
+
+/// Gives a new file or directory its owner, attributes, mode and time, and returns how many attributes could
+/// not be set. The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w`
+/// refuses attributes to those who are not root.
+pub(crate) fn describe(ownership: Ownership, file: impl AsFd, metadata: &Metadata) -> io::Result<u64> {
+    ownership.give(&file, metadata.uid, metadata.gid)?;
+    let omitted = if metadata.xattrs.is_empty() { 0 } else { xattr::set(&file, &metadata.xattrs)? };
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
+    rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?;
+    Ok(omitted)
 }
 
 /// Makes the node by which overlayfs says that a name is gone, which needs no privilege.

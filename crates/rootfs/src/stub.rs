@@ -141,6 +141,7 @@ impl PlacedStubs {
             };
             nodes.make(directory.as_fd(), &name, &stub.metadata(), &mut content)
         })?;
+        nodes.finish()?;
         self.steps.push(Step { directory, name, undo });
         Ok(())
     }

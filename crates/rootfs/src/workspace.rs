@@ -188,7 +188,7 @@ impl Workspace {
             let root = self.home.sub(&own).map_err(failed)?;
             let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership);
             let result = write(&mut writer)?;
-            let omitted = writer.finish();
+            let omitted = writer.finish().map_err(failed)?;
             self.lowers.push(own);
             self.numbered += 1;
             (result, omitted)
@@ -291,6 +291,7 @@ impl Workspace {
             writer.put(&stub.path, &stub.metadata(), content).map_err(failed)?;
             any = true;
         }
+        writer.finish().map_err(failed)?;
         Ok(any)
     }
 
