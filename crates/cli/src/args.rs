@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Builds OCI images from a Dockerfile, without a daemon, in any container.
@@ -11,7 +12,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Without a command, builds: the flags are those of Kaniko's executor. The digest of the image goes to
 /// stdout, everything else to stderr.
 #[derive(Debug, Parser)]
-#[command(name = "bako", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "bako",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    // As with Go's flags, the last one counts.
+    args_override_self = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -25,7 +33,7 @@ pub(crate) enum Command {
     /// Show which isolations for RUN work here, and why the others do not.
     Probe {
         /// Where a build would work.
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_parser = path())]
         work_dir: Option<PathBuf>,
     },
     /// A small registry for laptops, tests and sites without a network.
@@ -50,12 +58,22 @@ pub(crate) enum RegistryCommand {
 }
 
 /// A boolean as Go's flag package reads it.
-fn go_bool(text: &str) -> Result<bool, String> {
+pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
+}
+
+/// A path; an empty one, as a pipeline passes for a variable it does not set, is none.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// What was given, unless it is empty.
+pub(crate) fn given<T: AsRef<std::ffi::OsStr> + Clone>(value: &Option<T>) -> Option<T> {
+    value.clone().filter(|value| !value.as_ref().is_empty())
 }
 
 /// `KEY=VALUE`.
@@ -111,6 +129,13 @@ pub(crate) enum IsolationArg {
     Chroot,
 }
 
+/// True if a command line that cannot be understood as a whole wants its log as JSON.
+pub(crate) fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let arguments: Vec<String> = arguments.map(|text| text.to_string_lossy().to_ascii_lowercase()).collect();
+    arguments.iter().any(|text| text == "--log-format=json")
+        || arguments.windows(2).any(|pair| pair == ["--log-format", "json"])
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     /// Directory with the files to build from.
@@ -131,17 +156,17 @@ pub(crate) struct BuildArgs {
     /// A label of the image, as NAME=VALUE. May be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) label: Vec<Pair>,
-    /// Build, but do not push.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set, hide_possible_values = true, env = "KANIKO_NO_PUSH")]
+    /// Build, but do not push. `KANIKO_NO_PUSH` in the environment says the same.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) no_push: bool,
     /// Write an archive for `docker load` to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) tar_path: Option<PathBuf>,
     /// Write an OCI layout with the image to this directory.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) oci_layout_path: Option<PathBuf>,
     /// Write the digest of the image to this file, once all is done.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) digest_file: Option<PathBuf>,
     /// Push by plain HTTP. Registries on the loopback interface need no such flag.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
@@ -175,10 +200,11 @@ pub(crate) struct BuildArgs {
     pub(crate) isolation: IsolationArg,
     /// Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if
     /// /cache is there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Where to work. A directory is made in it for each build, and removed at its end.
-    #[arg(long, value_name = "DIR", env = "KANIKO_DIR")]
+    /// `KANIKO_DIR` in the environment says the same.
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) work_dir: Option<PathBuf>,
     /// Say at the end where the time went.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
@@ -214,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn json_is_asked_for() {
+        for (line, json) in [
+            ("bako --log-format=json --bogus", true),
+            ("bako --bogus --log-format JSON", true),
+            ("bako --log-format text", false),
+            ("bako json", false),
+        ] {
+            assert_eq!(asks_for_json(line.split(' ').map(Into::into)), json, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let args = parse("bako --target= --tar-path= --digest-file= --work-dir=").unwrap();
+        assert_eq!(given(&args.target), None);
+        for path in [&args.tar_path, &args.digest_file, &args.work_dir] {
+            assert_eq!(given(path), None);
+        }
+        assert_eq!(given(&Some("a".to_owned())).as_deref(), Some("a"));
+    }
+
+    #[test]
     fn kanikos_spellings() {
         let args =
             parse("bako -c /src -f=Dockerfile3 -d a:1 --destination=b:2 --build-arg A=1 --build-arg B")
@@ -224,6 +272,15 @@ mod tests {
         assert_eq!(args.build_arg, ["A=1", "B"]);
         assert_eq!(parse("bako -v WARN").unwrap().verbosity, Verbosity::Warn);
         assert!(parse("bako --label x").is_err());
+        assert_eq!(parse("bako -c=/src").unwrap().context, "/src");
+        let args = parse("bako --label a= --label b=c=d --context a --context b --insecure --insecure=false")
+            .unwrap();
+        let labels: Vec<_> = args.label.iter().map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
+        assert_eq!(labels, [("a", ""), ("b", "c=d")]);
+        assert_eq!((args.context.as_str(), args.insecure), ("b", false), "the last one counts");
+        for line in ["bako -v fatal", "bako -v Panic"] {
+            assert_eq!(parse(line).unwrap().verbosity, Verbosity::Error);
+        }
         assert!(parse("bako --no-such-flag").is_err());
     }
 }

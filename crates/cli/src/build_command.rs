@@ -10,9 +10,9 @@ use build::{Error, Options, Outcome, Outputs, WorkDir};
 use oci::{Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{BuildArgs, IsolationArg, Verbosity};
+use crate::args::{BuildArgs, IsolationArg, Verbosity, given};
 use crate::terminal::{Terminal, human_time, print_result};
 use crate::{diagnostic, environment};
 
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Builds, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {
     let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity));
-    let work_dir = match WorkDir::create(&environment::work_dir(args.work_dir.clone())) {
+    let work_dir = match WorkDir::create(&environment::work_dir(&args.work_dir)) {
         Ok(work_dir) => Arc::new(work_dir),
         Err(error) => {
             terminal.line(Verbosity::Error, &error.to_string(), json!({}));
@@ -62,12 +62,13 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            terminal.finish_output();
             if terminal.is_json() {
                 let lines = error.lines.as_ref().map(|lines| json!([lines.start(), lines.end()]));
                 terminal.line(
                     Verbosity::Error,
                     &error.message,
-                    json!({ "lines": lines, "hint": error.hint }),
+                    json!({ "event": "error", "file": dockerfile_path, "lines": lines, "hint": error.hint }),
                 );
             } else {
                 let text =
@@ -96,7 +97,8 @@ fn prepare(
     isolation: Result<Arc<dyn Isolation>, String>,
     terminal: Arc<Terminal>,
 ) -> anyhow::Result<(Options, String)> {
-    let destinations = destinations(args)?;
+    let no_push = environment::no_push(args.no_push)?;
+    let destinations = destinations(&args.destination, no_push)?;
     if let Some((scheme, _)) = args.context.split_once("://").filter(|(scheme, _)| *scheme != "dir") {
         bail!(
             "--context {}: contexts of kind {scheme}:// are not supported yet; give a directory",
@@ -117,20 +119,20 @@ fn prepare(
         context,
         dockerfile,
         build_args,
-        target: args.target.clone(),
+        target: given(&args.target),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         platform: Platform::host(),
         outputs: Outputs {
             destinations,
-            no_push: args.no_push,
-            tar_path: args.tar_path.clone(),
-            oci_layout_path: args.oci_layout_path.clone(),
-            digest_file: args.digest_file.clone(),
+            no_push,
+            tar_path: output_file("--tar-path", &args.tar_path)?,
+            oci_layout_path: given(&args.oci_layout_path),
+            digest_file: output_file("--digest-file", &args.digest_file)?,
         },
         now: epoch.unwrap_or(now),
         clamp: epoch,
         work_dir,
-        cache_dir: environment::cache_dir(args.cache_dir.clone()),
+        cache_dir: environment::cache_dir(&args.cache_dir),
         isolation,
         client: registry::Client::new(environment::client_options(args)?)?,
         report: terminal,
@@ -140,11 +142,11 @@ fn prepare(
 }
 
 /// `--destination`: a tag, `latest` if there is none; a digest cannot be pushed to.
-fn destinations(args: &BuildArgs) -> anyhow::Result<Vec<Reference>> {
-    if args.destination.is_empty() && !args.no_push {
+fn destinations(given: &[String], no_push: bool) -> anyhow::Result<Vec<Reference>> {
+    if given.is_empty() && !no_push {
         bail!("you must provide --destination, or use --no-push");
     }
-    args.destination
+    given
         .iter()
         .map(|text| {
             let reference: Reference = text.parse().with_context(|| format!("--destination {text}"))?;
@@ -156,9 +158,25 @@ fn destinations(args: &BuildArgs) -> anyhow::Result<Vec<Reference>> {
         .collect()
 }
 
+/// A file to be written at the end: better to learn now that it has no place.
+fn output_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = given(path) else { return Ok(None) };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        bail!("{flag} {}: its directory does not exist", path.display());
+    }
+    if path.is_dir() {
+        bail!("{flag} {}: is a directory; give a file", path.display());
+    }
+    Ok(Some(path))
+}
+
 /// Kaniko's order: relative to the current folder, then in the context. Docker's default name has a second
 /// spelling.
 fn find_dockerfile(context: &Path, given: &Path) -> anyhow::Result<(PathBuf, String)> {
+    if let Some((scheme, _)) = given.to_string_lossy().split_once("://") {
+        bail!("--dockerfile {}: {scheme}:// is not supported yet; give a file", given.display());
+    }
     let mut candidates = vec![given.to_owned(), context.join(given)];
     if given == Path::new("Dockerfile") {
         // The default is meant to be the context's own, wherever we are started.
@@ -192,7 +210,7 @@ fn find_ignore(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<Strin
 }
 
 /// Runs the build on this thread while another listens for signals. The first one ends the RUN and, at the
-/// next step, the build; a build that does not end is ended, with what it has on disk.
+/// next step, the build. A build that does not end, or is told so twice, is ended with what it has on disk.
 fn build_with_signals(options: &Options) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -200,28 +218,103 @@ fn build_with_signals(options: &Options) -> Result<Outcome, Error> {
         .build()
         .map_err(|error| Error::new(format!("start: {error}")))?;
     let cancel = options.cancel.clone();
-    let work_dir = options.work_dir.clone();
-    runtime.spawn(async move {
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let mut listeners = Vec::new();
-        for kind in kinds {
-            // Without a handler the default action ends us, and the next build collects what is left.
-            let Ok(listener) = signal(kind) else { return };
-            listeners.push((kind, listener));
-        }
-        let [(_, terminate), (_, interrupt), (_, hangup)] = &mut listeners[..] else { return };
-        let kind = tokio::select! {
-            _ = terminate.recv() => kinds[0],
-            _ = interrupt.recv() => kinds[1],
-            _ = hangup.recv() => kinds[2],
-        };
-        cancel.cancel(kind.as_raw_value());
-        tokio::time::sleep(GRACE).await;
-        // What cannot be removed now is collected by the next build.
-        let _ = work_dir.remove();
-        std::process::exit(128 + kind.as_raw_value());
-    });
+    // The directory goes with the build, not with this listener.
+    let work_dir = Arc::downgrade(&options.work_dir);
+    // Without handlers the default action ends us, and the next build collects what is left.
+    let listeners = {
+        let _entered = runtime.enter();
+        Listeners::new()
+    };
+    if let Ok(mut listeners) = listeners {
+        runtime.spawn(async move {
+            let number = listeners.next().await;
+            cancel.cancel(number);
+            let _ = tokio::time::timeout(GRACE, listeners.next()).await;
+            // What cannot be removed now is collected by the next build.
+            let _ = work_dir.upgrade().map(|work_dir| work_dir.remove());
+            std::process::exit(128 + number);
+        });
+    }
     let outcome = build::build(options, runtime.handle().clone());
-    runtime.shutdown_background();
+    // Tasks hold on to the work directory, and one that writes would disturb its removal.
+    runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// The signals that ask a program to end.
+struct Listeners {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Listeners {
+    fn new() -> std::io::Result<Self> {
+        Ok(Listeners {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one of them, and gives its number.
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        };
+        kind.as_raw_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_tags() {
+        for (given, no_push, expected) in [
+            (&["r.example/a"][..], false, Ok("r.example/a:latest")),
+            (&["r.example:5000/a:1", "r.example/b:2"], false, Ok("r.example:5000/a:1 r.example/b:2")),
+            (&[], true, Ok("")),
+            (&[], false, Err("you must provide --destination, or use --no-push")),
+            (&["Not A Reference"], true, Err("--destination Not A Reference")),
+            (
+                &["r.example/a@sha256:0000000000000000000000000000000000000000000000000000000000000000"],
+                false,
+                Err("an image cannot be pushed to a digest"),
+            ),
+        ] {
+            let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+            let found = destinations(&given, no_push);
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => {
+                    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                    assert_eq!(found.join(" "), expected);
+                }
+                (Err(error), Err(expected)) => {
+                    let text = format!("{error:#}");
+                    assert!(text.contains(expected), "{text}");
+                }
+                (found, _) => panic!("{given:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn output_files_need_a_place() {
+        for (path, expected) in [
+            (None, Ok(None)),
+            (Some(""), Ok(None)),
+            (Some("here.tar"), Ok(Some("here.tar"))),
+            (Some("/dev/null"), Ok(Some("/dev/null"))),
+            (Some("/no/such/x"), Err("--tar-path /no/such/x: its directory does not exist")),
+            (Some("/"), Err("--tar-path /: is a directory; give a file")),
+        ] {
+            let found = output_file("--tar-path", &path.map(PathBuf::from));
+            let found = found.map_err(|error| error.to_string());
+            assert_eq!(found, expected.map(|path| path.map(PathBuf::from)).map_err(str::to_owned));
+        }
+    }
 }

@@ -6,16 +6,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use registry::{ClientOptions, Exemption, Keychain, Proxies, Secret};
 
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, given, go_bool};
 
 /// Where a build works: as told, else where temporary files go. `/var/tmp` goes before `/tmp`, which is
 /// memory on some systems.
-pub(crate) fn work_dir(given: Option<PathBuf>) -> PathBuf {
-    let temporary = || std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).map(PathBuf::from);
-    given.or_else(temporary).unwrap_or_else(|| {
+pub(crate) fn work_dir(flag: &Option<PathBuf>) -> PathBuf {
+    let places = [given(flag), variable("KANIKO_DIR"), variable("TMPDIR")];
+    places.into_iter().flatten().next().unwrap_or_else(|| {
         let usual = Path::new("/var/tmp");
         if is_writable(usual) { usual.to_owned() } else { PathBuf::from("/tmp") }
     })
+}
+
+/// A path that the environment gives.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Whether not to push: `KANIKO_NO_PUSH` wins over the flag, as with Kaniko.
+pub(crate) fn no_push(flag: bool) -> anyhow::Result<bool> {
+    match std::env::var_os("KANIKO_NO_PUSH") {
+        None => Ok(flag),
+        Some(value) => {
+            let text = value.to_string_lossy();
+            go_bool(&text).map_err(|expected| anyhow::anyhow!("KANIKO_NO_PUSH={text}: {expected}"))
+        }
+    }
 }
 
 /// True if a directory takes new entries: tried, since permissions do not tell of read-only mounts.
@@ -25,8 +41,8 @@ fn is_writable(directory: &Path) -> bool {
 }
 
 /// Where bases are kept between builds: as told, else Kaniko's `/cache` if somebody has mounted that.
-pub(crate) fn cache_dir(given: Option<PathBuf>) -> Option<PathBuf> {
-    given.or_else(|| {
+pub(crate) fn cache_dir(flag: &Option<PathBuf>) -> Option<PathBuf> {
+    given(flag).or_else(|| {
         let usual = Path::new("/cache");
         is_writable(usual).then(|| usual.to_owned())
     })
@@ -85,10 +101,9 @@ pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> 
 
 /// Docker's `config.json`: in `$DOCKER_CONFIG`, in `$HOME/.docker`, and where Kaniko's users mount it.
 fn keychain() -> anyhow::Result<Keychain> {
-    let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let candidates = [
-        directory("DOCKER_CONFIG"),
-        directory("HOME").map(|home| home.join(".docker")),
+        variable("DOCKER_CONFIG"),
+        variable("HOME").map(|home| home.join(".docker")),
         Some(PathBuf::from("/kaniko/.docker")),
     ];
     let mut keychain = Keychain::anonymous();

@@ -12,8 +12,10 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::json;
 
-use crate::args::{Cli, Command, RegistryCommand};
+use crate::args::{Cli, Command, LogFormat, RegistryCommand, Verbosity};
+use crate::terminal::Terminal;
 
 /// What wrong usage exits with, as is usual for Unix programs.
 const USAGE: u8 = 2;
@@ -25,9 +27,19 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help that was asked for goes to stdout and is a success; clap knows which is which.
-            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-            let _ = error.print();
-            return code;
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            if args::asks_for_json(std::env::args_os()) {
+                let terminal = Terminal::new(LogFormat::Json, Verbosity::Error);
+                let text = error.to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+                terminal.line(Verbosity::Error, text, json!({ "event": "error" }));
+            } else {
+                let _ = error.print();
+            }
+            return ExitCode::from(USAGE);
         }
     };
     match cli.command {

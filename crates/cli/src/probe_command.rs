@@ -9,7 +9,7 @@ use crate::{environment, terminal};
 
 /// Prints the outcome. Fails if no RUN would work.
 pub(crate) fn run(work_dir: Option<PathBuf>) -> ExitCode {
-    let work_dir = match WorkDir::create(&environment::work_dir(work_dir)) {
+    let work_dir = match WorkDir::create(&environment::work_dir(&work_dir)) {
         Ok(work_dir) => work_dir,
         Err(error) => {
             terminal::print_error(&error.to_string());

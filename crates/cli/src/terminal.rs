@@ -16,6 +16,7 @@ pub(crate) struct Terminal {
     verbosity: Verbosity,
     colour: bool,
     start: Instant,
+    out: Mutex<Box<dyn Write + Send>>,
     /// What a RUN has written since its last newline, by stream.
     partial: Mutex<[Vec<u8>; 2]>,
 }
@@ -25,7 +26,13 @@ impl Terminal {
         let colour = format == LogFormat::Color
             && std::io::stderr().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Terminal { format, verbosity, colour, start: Instant::now(), partial: Mutex::default() }
+        Terminal { colour, ..Terminal::to(Box::new(std::io::stderr()), format, verbosity) }
+    }
+
+    /// One without colour that writes elsewhere.
+    fn to(out: Box<dyn Write + Send>, format: LogFormat, verbosity: Verbosity) -> Self {
+        let (start, out) = (Instant::now(), Mutex::new(out));
+        Terminal { format, verbosity, colour: false, start, out, partial: Mutex::default() }
     }
 
     /// True if messages may be coloured.
@@ -71,12 +78,16 @@ impl Terminal {
                 format!("{before}{word}{text}{after}")
             }
         };
-        write_line(line.as_bytes());
+        self.write(line.as_bytes());
     }
 
     /// Text that is laid out already.
     pub(crate) fn raw(&self, text: &str) {
-        write_line(text.as_bytes());
+        self.write(text.as_bytes());
+    }
+
+    fn write(&self, line: &[u8]) {
+        write_line(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), line);
     }
 
     /// Writes what a RUN has printed, a whole line at a time, so that lines of two streams do not mix.
@@ -84,17 +95,16 @@ impl Terminal {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         let partial = &mut partial[usize::from(stream == Stream::Stderr)];
         partial.extend_from_slice(bytes);
-        // A program that never ends its line must not take all memory.
-        const LONGEST: usize = 64 * 1024;
-        while let Some(end) =
-            partial.iter().position(|&byte| byte == b'\n').or((partial.len() > LONGEST).then_some(LONGEST))
-        {
-            let line: Vec<u8> = partial.drain(..=end.min(partial.len() - 1)).collect();
-            self.output_line(stream, &line);
+        let mut shown = 0;
+        while let Some(length) = length_of_line(&partial[shown..]) {
+            self.output_line(stream, &partial[shown..shown + length]);
+            shown += length;
         }
+        partial.drain(..shown);
     }
 
-    fn finish_output(&self) {
+    /// Shows what a RUN has written after its last newline, since nothing more will come.
+    pub(crate) fn finish_output(&self) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, bytes) in partial.iter_mut().enumerate() {
             if !bytes.is_empty() {
@@ -116,7 +126,7 @@ impl Terminal {
         } else {
             let mut out = b"  | ".to_vec();
             out.extend_from_slice(line);
-            write_line(&out);
+            self.write(&out);
         }
     }
 }
@@ -176,6 +186,18 @@ impl Report for Terminal {
     }
 }
 
+/// How many bytes to show as a line, its newline included; `None` if it is not at its end yet. A program that
+/// never ends its line must not take all memory.
+fn length_of_line(bytes: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 64 * 1024;
+    match bytes.iter().position(|&byte| byte == b'\n') {
+        Some(end) => Some(end + 1),
+        None if bytes.len() <= LONGEST => None,
+        // Not within a character of UTF-8, whose later bytes are 10xxxxxx.
+        None => (LONGEST - 3..=LONGEST).rev().find(|&end| bytes[end] & 0xc0 != 0x80).or(Some(LONGEST)),
+    }
+}
+
 /// Writes a result to stdout, where nothing else goes.
 pub(crate) fn print_result(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -185,13 +207,13 @@ pub(crate) fn print_result(text: &str) {
 
 /// One line about why a small command has failed.
 pub(crate) fn print_error(text: &str) {
-    write_line(format!("error: {text}").as_bytes());
+    write_line(&mut std::io::stderr(), format!("error: {text}").as_bytes());
 }
 
-fn write_line(line: &[u8]) {
-    let mut out = std::io::stderr().lock();
+/// In one write, so that what other processes write there does not come between.
+fn write_line(out: &mut dyn Write, line: &[u8]) {
     // Whoever closed our stderr does not want to read this; the build goes on.
-    let _ = out.write_all(line).and_then(|()| out.write_all(b"\n"));
+    let _ = out.write_all(&[line, b"\n"].concat());
 }
 
 /// `12.3 MB`, in powers of ten as registries show sizes.
@@ -218,6 +240,70 @@ pub(crate) fn human_time(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What some pieces of output look like.
+    fn shown(format: LogFormat, pieces: &[(Stream, &[u8])]) -> Vec<u8> {
+        let buffer = Buffer::default();
+        let terminal = Terminal::to(Box::new(buffer.clone()), format, Verbosity::Info);
+        for (stream, bytes) in pieces {
+            terminal.event(Event::Output { stream: *stream, bytes: bytes.to_vec() });
+        }
+        terminal.finish_output();
+        drop(terminal);
+        std::mem::take(&mut *buffer.0.lock().unwrap())
+    }
+
+    #[test]
+    fn output_of_a_run_as_text() {
+        use Stream::{Stderr, Stdout};
+        for (pieces, expected) in [
+            (&[(Stdout, &b"a\nb\n"[..])][..], &b"  | a\n  | b\n"[..]),
+            (&[(Stdout, b"a"), (Stderr, b"x\ny"), (Stdout, b"b\n")], b"  | x\n  | ab\n  | y\n"),
+            (&[(Stdout, b"last words")], b"  | last words\n"),
+            (&[(Stdout, b"\n\n")], b"  | \n  | \n"),
+            (&[(Stderr, b"\x1b[31mred\xff\r50%\n")], b"  | \x1b[31mred\xff\r50%\n"),
+        ] {
+            assert_eq!(shown(LogFormat::Text, pieces), expected, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn everything_is_a_line_of_json() {
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let long = "é".repeat(100_000);
+        let pieces = [
+            (Stream::Stdout, &every_byte[..]),
+            (Stream::Stderr, b"\x1b[0m\n"),
+            (Stream::Stdout, long.as_bytes()),
+        ];
+        let text = String::from_utf8(shown(LogFormat::Json, &pieces)).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["level"] == "info" && line["event"] == "output"));
+        let of = |stream: &str| -> String {
+            lines
+                .iter()
+                .filter(|line| line["stream"] == stream)
+                .filter_map(|line| line["msg"].as_str())
+                .collect()
+        };
+        assert_eq!(of("stderr"), "\x1b[0m");
+        let expected = String::from_utf8_lossy(&every_byte).replace('\n', "") + &long;
+        assert_eq!(of("stdout"), expected);
+    }
 
     #[test]
     fn sizes() {
