@@ -25,14 +25,19 @@ impl WorkDir {
     /// Makes a work directory below `parent`, and removes those there whose builds were killed.
     pub fn create(parent: &Path) -> Result<Self> {
         let during = || format!("work directory {}", parent.display());
-        std::fs::create_dir_all(parent).during(during())?;
-        collect(parent).during(during())?;
+        // What is in it is named to processes with another current directory.
+        let parent = std::path::absolute(parent).during(during())?;
+        std::fs::create_dir_all(&parent).during(during())?;
+        collect(&parent).during(during())?;
         for attempt in 0u32.. {
             let path = parent.join(format!("{PREFIX}{}-{attempt}", std::process::id()));
             match std::fs::DirBuilder::new().mode(0o711).create(&path) {
                 Ok(()) => {
-                    let lock = File::create_new(path.join(LOCK)).during(during())?;
+                    // A lock that is not held says that its build is dead, so it appears when it is held.
+                    let unheld = path.join(LOCK).with_extension("new");
+                    let lock = File::create_new(&unheld).during(during())?;
                     flock(&lock, FlockOperation::NonBlockingLockExclusive).during(during())?;
+                    std::fs::rename(&unheld, path.join(LOCK)).during(during())?;
                     return Ok(WorkDir { path, _lock: lock });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
