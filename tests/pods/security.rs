@@ -1,0 +1,212 @@
+//! What a pod's settings amount to for a container: user, capabilities, system calls, what of `/proc` it sees.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+/// What Docker and containerd grant a container that asks for nothing.
+const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// Those of a privileged container, by number; capabilities(7).
+const ALL_CAPABILITIES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// What containerd's default profile refuses without `CAP_SYS_ADMIN`, of what might be tried here.
+const REFUSED_CALLS: [&str; 23] = [
+    "bpf",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "io_uring_setup",
+    "keyctl",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pidfd_getfd",
+    "pivot_root",
+    "setdomainname",
+    "sethostname",
+    "setns",
+    "syslog",
+    "umount2",
+    "unshare",
+    "userfaultfd",
+    "quotactl",
+];
+
+/// The flags of clone(2) that ask for namespaces: cgroup, ipc, network, mount, pid, user, uts.
+const NAMESPACE_FLAGS: [u64; 7] =
+    [0x0200_0000, 0x0800_0000, 0x4000_0000, 0x0002_0000, 0x2000_0000, 0x1000_0000, 0x0400_0000];
+
+/// The settings of a pod's `securityContext` that matter to a build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Security {
+    /// `runAsUser`, and the group of the same number.
+    pub(crate) user: u32,
+    /// `capabilities`, or all of them as with `privileged`.
+    pub(crate) capabilities: Capabilities,
+    /// `allowPrivilegeEscalation: false`.
+    pub(crate) no_new_privileges: bool,
+    /// `seccompProfile`: `RuntimeDefault`, or else `Unconfined`, which is what a cluster gives that sets no default.
+    pub(crate) runtime_default: bool,
+    /// `readOnlyRootFilesystem`.
+    pub(crate) read_only: bool,
+}
+
+/// Which capabilities a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capabilities {
+    /// `drop: [ALL]`
+    None,
+    /// What a container has that asks for nothing.
+    Default,
+    /// `privileged`: all that this machine has. Then nothing of `/proc` is hidden either.
+    All,
+}
+
+/// A pod whose author asked for nothing.
+pub(crate) const DEFAULT: Security = Security {
+    user: 0,
+    capabilities: Capabilities::Default,
+    no_new_privileges: false,
+    runtime_default: false,
+    read_only: false,
+};
+
+/// What the Pod Security Standard "restricted" asks for.
+pub(crate) const RESTRICTED: Security = Security {
+    user: 1000,
+    capabilities: Capabilities::None,
+    no_new_privileges: true,
+    runtime_default: true,
+    read_only: false,
+};
+
+impl Security {
+    /// Puts the settings into a runtime's `config.json`.
+    pub(crate) fn apply(&self, spec: &mut Value) {
+        let capabilities: Vec<&str> = match self.capabilities {
+            Capabilities::None => Vec::new(),
+            Capabilities::Default => DEFAULT_CAPABILITIES.to_vec(),
+            // A machine that lacks some cannot grant them.
+            Capabilities::All => bounding_set().unwrap_or_default(),
+        };
+        let process = &mut spec["process"];
+        process["user"] = json!({"uid": self.user, "gid": self.user});
+        process["noNewPrivileges"] = json!(self.no_new_privileges);
+        process["capabilities"] = json!({
+            "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
+            "inheritable": [], "ambient": [],
+        });
+        spec["root"]["readonly"] = json!(self.read_only);
+        let privileged = self.capabilities == Capabilities::All;
+        spec["linux"]["resources"] = json!({"devices": [{"allow": privileged, "access": "rwm"}]});
+        if !privileged {
+            spec["linux"]["maskedPaths"] = json!([
+                "/proc/acpi",
+                "/proc/asound",
+                "/proc/interrupts",
+                "/proc/kcore",
+                "/proc/keys",
+                "/proc/latency_stats",
+                "/proc/sched_debug",
+                "/proc/scsi",
+                "/proc/timer_list",
+                "/proc/timer_stats",
+                "/sys/devices/virtual/powercap",
+                "/sys/firmware",
+            ]);
+            spec["linux"]["readonlyPaths"] =
+                json!(["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]);
+        }
+        if self.runtime_default {
+            spec["linux"]["seccomp"] = seccomp();
+        }
+    }
+}
+
+/// What the default profile does to a container without `CAP_SYS_ADMIN`, as far as a build can tell: a list of what
+/// it refuses, where the real one lists what it allows.
+fn seccomp() -> Value {
+    const EPERM: u32 = 1;
+    const ENOSYS: u32 = 38;
+    let refuse = |names: &[&str], error: u32, arguments: Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": arguments});
+    let mut calls = vec![
+        refuse(&REFUSED_CALLS, EPERM, json!([])),
+        // Its flags are in memory, where no filter can look. After this error libc falls back to clone.
+        refuse(&["clone3"], ENOSYS, json!([])),
+    ];
+    calls.extend(NAMESPACE_FLAGS.map(|flag| {
+        let set = json!([{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]);
+        refuse(&["clone"], EPERM, set)
+    }));
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls})
+}
+
+/// The capabilities that this process may grant.
+fn bounding_set() -> Result<Vec<&'static str>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).context("no bounding set")?;
+    let set = u64::from_str_radix(set.trim(), 16)?;
+    let numbered = ALL_CAPABILITIES.iter().enumerate();
+    Ok(numbered.filter(|(number, _)| set >> number & 1 == 1).map(|(_, name)| *name).collect())
+}
