@@ -288,6 +288,7 @@ impl<'a> Engine<'a> {
             self.runtime.clone(),
             destinations,
             self.options.report.clone(),
+            self.options.cancel.clone(),
         )
     }
 

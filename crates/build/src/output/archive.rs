@@ -12,6 +12,7 @@ use oci::{Digest, Reference};
 use serde::Serialize;
 
 use super::Finished;
+use super::replace::replace;
 use crate::error::{Context, Error, Result};
 
 #[derive(Serialize)]
@@ -22,30 +23,26 @@ struct Entry {
     layers: Vec<String>,
 }
 
-/// Writes the archive beside its place and then renames it, so that half of one is never seen.
-/// `blob` tells where the bytes of a layer are.
+/// What an image without a name is called, since `docker load` takes none without: Kaniko's word for it.
+const UNNAMED: &str = "unset-repo/unset-image-name:latest";
+
+/// Writes the archive. `blob` tells where the bytes of a layer are.
 pub(crate) fn write_archive(
     path: &Path,
     image: &Finished,
     tags: &[Reference],
     blob: impl Fn(Digest) -> Result<PathBuf>,
 ) -> Result<()> {
-    let beside = path.with_extension(format!("{}.part", std::process::id()));
-    let written = write(&beside, image, tags, blob).and_then(|()| Ok(std::fs::rename(&beside, path)?));
-    if written.is_err() {
-        // Best effort: the error that matters is the first one.
-        let _ = std::fs::remove_file(&beside);
-    }
-    written.map_err(|error| error.during(path.display()))
+    replace(path, |file| write(file, image, tags, &blob)).map_err(|error| error.during(path.display()))
 }
 
 fn write(
-    path: &Path,
+    file: impl Write,
     image: &Finished,
     tags: &[Reference],
     blob: impl Fn(Digest) -> Result<PathBuf>,
 ) -> Result<()> {
-    let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
+    let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
     let config = image.config.digest().to_string();
     append(&mut archive, &config, image.config.size(), image.config.bytes())?;
     let mut seen = BTreeSet::new();
@@ -58,12 +55,14 @@ fn write(
         }
         layers.push(name);
     }
-    let repo_tags = tags.iter().map(ToString::to_string).collect();
+    let mut repo_tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
+    if repo_tags.is_empty() {
+        repo_tags.push(UNNAMED.to_owned());
+    }
     let manifest = serde_json::to_vec(&[Entry { config, repo_tags, layers }])
         .map_err(|error| Error::new(error.to_string()))?;
     append(&mut archive, "manifest.json", manifest.len() as u64, &manifest[..])?;
-    let mut file = archive.into_inner()?;
-    file.flush().during("write")?;
+    archive.into_inner()?.flush().during("write")?;
     Ok(())
 }
 
@@ -73,4 +72,36 @@ fn append<W: Write>(archive: &mut tar::Builder<W>, name: &str, size: u64, data: 
     header.set_mode(0o644);
     archive.append_data(&mut header, name, data)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+
+    #[test]
+    fn names() {
+        for (tags, expected) in [
+            (&[][..], r#"["unset-repo/unset-image-name:latest"]"#),
+            (&["r.example/a:1", "r.example/b:2"], r#"["r.example/a:1","r.example/b:2"]"#),
+        ] {
+            let image = Finished::new(Image::scratch(&oci::Platform::host()), "1970-01-01T00:00:00Z");
+            let tags: Vec<Reference> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+            let mut bytes = Vec::new();
+            write(&mut bytes, &image, &tags, |digest| panic!("there is no layer {digest}")).unwrap();
+            let mut archive = tar::Archive::new(&bytes[..]);
+            let mut texts = archive.entries().unwrap().map(|entry| {
+                let mut entry = entry.unwrap();
+                let name = entry.path().unwrap().display().to_string();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                (name, text)
+            });
+            let (config, _) = texts.next().unwrap();
+            assert_eq!(config, image.config.digest().to_string());
+            let manifest = format!(r#"[{{"Config":"{config}","RepoTags":{expected},"Layers":[]}}]"#);
+            assert_eq!(texts.next().unwrap(), ("manifest.json".to_owned(), manifest));
+            assert!(texts.next().is_none());
+        }
+    }
 }

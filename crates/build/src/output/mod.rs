@@ -4,6 +4,7 @@ mod archive;
 mod digest_file;
 mod layout;
 mod push;
+mod replace;
 
 use std::path::PathBuf;
 

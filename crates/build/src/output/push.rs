@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, MediaType, Reference};
 use registry::{BlobSource, Client, Pushed};
+use sandbox::Cancel;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -15,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Report};
 use crate::image::{Image, Layer};
 
+/// How often to look whether the build is to end.
+const POLL: Duration = Duration::from_millis(100);
+
 /// Uploads to every repository among the destinations. Dropped before the end, it stops what is under way;
 /// what has arrived by then has no name and is the registry's to collect.
 pub(crate) struct Uploads {
@@ -22,6 +27,7 @@ pub(crate) struct Uploads {
     runtime: Handle,
     destinations: Vec<Reference>,
     report: Arc<dyn Report>,
+    cancel: Cancel,
     started: BTreeSet<Digest>,
     tasks: JoinSet<Result<()>>,
 }
@@ -32,9 +38,17 @@ impl Uploads {
         runtime: Handle,
         destinations: &[Reference],
         report: Arc<dyn Report>,
+        cancel: Cancel,
     ) -> Self {
-        let destinations = destinations.to_vec();
-        Uploads { client, runtime, destinations, report, started: BTreeSet::new(), tasks: JoinSet::new() }
+        Uploads {
+            client,
+            runtime,
+            destinations: destinations.to_vec(),
+            report,
+            cancel,
+            started: BTreeSet::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Starts with the base: what a registry has already is only mounted, which costs a request.
@@ -83,27 +97,36 @@ impl Uploads {
         self.destinations.iter().filter(|destination| seen.insert(destination.name())).cloned().collect()
     }
 
-    /// Waits for the layers, then pushes config and manifest under every name.
+    /// Waits for the layers, then pushes config and manifest under every name; in vain if the build is told
+    /// to end.
     pub(crate) fn finish(mut self, image: &Finished) -> Result<()> {
         let config = Descriptor::of(MediaType::OciConfig, &image.config);
         let source = BlobSource::Bytes(Bytes::copy_from_slice(image.config.bytes()));
         self.start_everywhere(&config, &source, None);
-        let runtime = self.runtime.clone();
+        let (runtime, cancel) = (self.runtime.clone(), self.cancel.clone());
         runtime.block_on(async {
-            while let Some(outcome) = self.tasks.join_next().await {
-                outcome.map_err(|error| Error::new(format!("upload: {error}")))??;
+            tokio::select! {
+                biased;
+                signal = thrown(&cancel) => Err(Error::ended_by(signal)),
+                outcome = self.complete(image) => outcome,
             }
-            for destination in &self.destinations {
-                let bytes = Bytes::copy_from_slice(image.manifest.bytes());
-                let digest = self
-                    .client
-                    .push_manifest(destination, &MediaType::OciManifest, bytes)
-                    .await
-                    .map_err(registry_error)?;
-                self.report.event(Event::Image { reference: destination.clone(), digest });
-            }
-            Ok(())
         })
+    }
+
+    async fn complete(&mut self, image: &Finished) -> Result<()> {
+        while let Some(outcome) = self.tasks.join_next().await {
+            outcome.map_err(|error| Error::new(format!("upload: {error}")))??;
+        }
+        for destination in &self.destinations {
+            let bytes = Bytes::copy_from_slice(image.manifest.bytes());
+            let digest = self
+                .client
+                .push_manifest(destination, &MediaType::OciManifest, bytes)
+                .await
+                .map_err(registry_error)?;
+            self.report.event(Event::Image { reference: destination.clone(), digest });
+        }
+        Ok(())
     }
 
     fn start(
@@ -131,6 +154,16 @@ impl Uploads {
             },
             &self.runtime,
         );
+    }
+}
+
+/// Waits until the build is told to end, and gives the signal.
+async fn thrown(cancel: &Cancel) -> i32 {
+    loop {
+        if let Some(signal) = cancel.signal() {
+            return signal;
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
