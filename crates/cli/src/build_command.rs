@@ -46,7 +46,7 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match build_with_signals(&options) {
+    match build_with_signals(&options, &terminal) {
         Ok(outcome) => {
             if args.timings {
                 for (kind, time) in outcome.timings.list() {
@@ -211,13 +211,13 @@ fn find_ignore(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<Strin
 
 /// Runs the build on this thread while another listens for signals. The first one ends the RUN and, at the
 /// next step, the build. A build that does not end, or is told so twice, is ended with what it has on disk.
-fn build_with_signals(options: &Options) -> Result<Outcome, Error> {
+fn build_with_signals(options: &Options, terminal: &Arc<Terminal>) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Error::new(format!("start: {error}")))?;
-    let cancel = options.cancel.clone();
+    let (cancel, terminal) = (options.cancel.clone(), terminal.clone());
     // The directory goes with the build, not with this listener.
     let work_dir = Arc::downgrade(&options.work_dir);
     // Without handlers the default action ends us, and the next build collects what is left.
@@ -232,6 +232,9 @@ fn build_with_signals(options: &Options) -> Result<Outcome, Error> {
             let _ = tokio::time::timeout(GRACE, listeners.next()).await;
             // What cannot be removed now is collected by the next build.
             let _ = work_dir.upgrade().map(|work_dir| work_dir.remove());
+            terminal.finish_output();
+            let text = format!("ended by signal {number}");
+            terminal.line(Verbosity::Error, &text, json!({ "event": "error" }));
             std::process::exit(128 + number);
         });
     }
