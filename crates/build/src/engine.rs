@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use crate::copy::ContextSource;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
-use crate::fetch::{FetchReader, Fetcher};
+use crate::fetch::Fetcher;
 use crate::image::{Image, Layer};
 use crate::new_layer::NewLayer;
 use crate::options::Options;
@@ -175,29 +175,28 @@ impl<'a> Engine<'a> {
     }
 
     /// Starts to fetch a layer that will be read soon.
-    pub(crate) fn prefetch(&self, layer: &Layer) -> Result<()> {
+    pub(crate) fn prefetch(&self, layer: &Layer) {
         if let Some(origin) = &layer.origin {
-            self.fetcher.start(origin, &layer.descriptor)?;
+            self.fetcher.start(origin, &layer.descriptor);
         }
-        Ok(())
     }
 
     /// Reads a layer's blob, which may still be arriving.
     pub(crate) fn read_blob(&self, layer: &Layer) -> Result<Box<dyn std::io::Read + Send>> {
         match &layer.origin {
-            Some(origin) => {
-                let reader: FetchReader = self.fetcher.read(origin, &layer.descriptor)?;
-                Ok(Box::new(reader))
-            }
+            Some(origin) => Ok(Box::new(self.fetcher.read(origin, &layer.descriptor))),
             None => Ok(Box::new(std::fs::File::open(self.blob_file(layer)?)?)),
         }
     }
 
-    /// Where a layer's blob is, if it is on this disk already.
-    pub(crate) fn local_blob(&self, layer: &Layer) -> Option<PathBuf> {
+    /// Where a layer's blob is, if it is on this disk already, or on its way here.
+    pub(crate) fn local_blob(&self, layer: &Layer) -> Result<Option<PathBuf>> {
         let descriptor = &layer.descriptor;
-        let store = if layer.origin.is_some() { &self.base_store } else { &self.store };
-        store.blob(descriptor.digest, descriptor.size)
+        let is_here = match &layer.origin {
+            Some(_) => self.base_store.blob(descriptor.digest, descriptor.size).is_some(),
+            None => true,
+        };
+        if is_here { self.blob_file(layer).map(Some) } else { Ok(None) }
     }
 
     /// Where a layer's blob is, fetched if need be.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use cache::Store;
 use oci::{Descriptor, Digest, Reference};
 use sandbox::Cancel;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Report};
 
 /// Fetches blobs, each at most once at a time.
@@ -34,7 +34,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// A download, running or done.
 pub(crate) struct Fetch {
-    /// A handle on the file from before anything was written, so that it can be read under any name.
+    /// Where the bytes are, for those who open it now.
     path: Mutex<PathBuf>,
     state: Mutex<State>,
     changed: Condvar,
@@ -58,81 +58,86 @@ impl Fetcher {
         Fetcher { client, runtime, store, report, running: Arc::default(), cancel }
     }
 
-    /// Starts to fetch a blob, unless it is here or on its way.
-    pub(crate) fn start(&self, image: &Reference, descriptor: &Descriptor) -> Result<Arc<Fetch>> {
+    /// Starts to fetch a blob, unless it is on its way. One that was kept from an earlier build is checked
+    /// again before anybody reads it, and fetched if it is damaged: a cache costs time, never a build.
+    pub(crate) fn start(&self, image: &Reference, descriptor: &Descriptor) -> Arc<Fetch> {
         let mut running = lock(&self.running);
         if let Some(fetch) = running.get(&descriptor.digest) {
             let failed = matches!(lock(&fetch.state).end, Some(Err(_)));
             if !failed {
-                return Ok(fetch.clone());
+                return fetch.clone();
             }
         }
-        let fetch = if let Some(path) = self.store.blob(descriptor.digest, descriptor.size) {
-            Fetch::done(path, descriptor.size, self.cancel.clone())
-        } else {
-            self.download(image, descriptor)?
-        };
-        running.insert(descriptor.digest, fetch.clone());
-        Ok(fetch)
-    }
-
-    /// A reader of a blob, from the store or while it arrives.
-    pub(crate) fn read(&self, image: &Reference, descriptor: &Descriptor) -> Result<FetchReader> {
-        self.start(image, descriptor)?.reader().during(format!("blob {}", descriptor.digest))
-    }
-
-    /// The file of a blob, once all of it is here.
-    pub(crate) fn file(&self, image: &Reference, descriptor: &Descriptor) -> Result<PathBuf> {
-        self.start(image, descriptor)?.wait()
-    }
-
-    fn download(&self, image: &Reference, descriptor: &Descriptor) -> Result<Arc<Fetch>> {
-        let mut pending = self.store.pending().during("download")?;
         let fetch = Arc::new(Fetch {
-            path: Mutex::new(pending.path().to_owned()),
+            path: Mutex::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
             cancel: self.cancel.clone(),
         });
-        self.report.event(Event::Pulling { digest: descriptor.digest, size: descriptor.size });
-        let (client, store, task) = (self.client.clone(), self.store.clone(), fetch.clone());
+        running.insert(descriptor.digest, fetch.clone());
+        let (fetcher, task) = (self.clone(), fetch.clone());
         let (image, descriptor) = (image.clone(), descriptor.clone());
         self.runtime.spawn(async move {
-            let outcome = async {
-                let mut blob = client.blob(&image, &descriptor).await.map_err(|error| error.to_string())?;
-                while let Some(chunk) = blob.chunk().await.map_err(|error| error.to_string())? {
-                    // A write to the page cache: not worth a trip to another thread.
-                    pending.write_all(&chunk).map_err(|error| error.to_string())?;
-                    task.advance(chunk.len() as u64);
-                }
-                // Readers that open the file from now on must find it under its own name.
-                let mut path = lock(&task.path);
-                *path = store.commit_blob(descriptor.digest, pending).map_err(|error| error.to_string())?;
-                Ok(())
-            };
-            let outcome = outcome.await;
+            let outcome = fetcher.fetch(&image, &descriptor, &task).await;
             task.finish(outcome);
         });
-        Ok(fetch)
+        fetch
+    }
+
+    /// A reader of a blob, from the store or while it arrives.
+    pub(crate) fn read(&self, image: &Reference, descriptor: &Descriptor) -> FetchReader {
+        FetchReader { file: None, position: 0, fetch: self.start(image, descriptor) }
+    }
+
+    /// The file of a blob, once all of it is here.
+    pub(crate) fn file(&self, image: &Reference, descriptor: &Descriptor) -> Result<PathBuf> {
+        self.start(image, descriptor).wait()
+    }
+
+    async fn fetch(&self, image: &Reference, descriptor: &Descriptor, fetch: &Fetch) -> Result<(), String> {
+        let text = |error: &dyn std::error::Error| Error::from_chain(error).message;
+        let digest = descriptor.digest;
+        if let Some(path) = self.store.blob(digest, descriptor.size) {
+            let kept = path.clone();
+            let is_whole = tokio::task::spawn_blocking(move || is_blob(&kept, digest)).await;
+            if matches!(is_whole, Ok(Ok(true))) {
+                *lock(&fetch.path) = path;
+                fetch.advance(descriptor.size);
+                return Ok(());
+            }
+            self.report.event(Event::Note(format!("the kept blob {digest} is damaged, and fetched again")));
+            self.store.remove_blob(digest).map_err(|error| text(&error))?;
+        }
+        self.report.event(Event::Pulling { digest, size: descriptor.size });
+        let mut pending = self.store.pending().map_err(|error| text(&error))?;
+        pending.path().clone_into(&mut lock(&fetch.path));
+        let mut blob = self.client.blob(image, descriptor).await.map_err(|error| text(&error))?;
+        while let Some(chunk) = blob.chunk().await.map_err(|error| text(&error))? {
+            // A write to the page cache: not worth a trip to another thread.
+            pending.write_all(&chunk).map_err(|error| text(&error))?;
+            fetch.advance(chunk.len() as u64);
+        }
+        // Readers that open the file from now on must find it under its own name.
+        let mut path = lock(&fetch.path);
+        *path = self.store.commit_blob(digest, pending).map_err(|error| text(&error))?;
+        Ok(())
+    }
+}
+
+/// True if a file holds the bytes that a digest names.
+fn is_blob(path: &Path, digest: Digest) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut hasher = oci::Hasher::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish() == digest),
+            count => hasher.update(&buffer[..count]),
+        }
     }
 }
 
 impl Fetch {
-    fn done(path: PathBuf, size: u64, cancel: Cancel) -> Arc<Self> {
-        Arc::new(Fetch {
-            path: Mutex::new(path),
-            state: Mutex::new(State { written: size, end: Some(Ok(())) }),
-            changed: Condvar::new(),
-            cancel,
-        })
-    }
-
-    /// Reads from the start; see the module's words.
-    pub(crate) fn reader(self: &Arc<Self>) -> io::Result<FetchReader> {
-        let path = lock(&self.path);
-        Ok(FetchReader { file: File::open(&*path)?, position: 0, fetch: self.clone() })
-    }
-
     /// Waits for the end, and says where the blob is.
     pub(crate) fn wait(&self) -> Result<PathBuf> {
         let mut state = lock(&self.state);
@@ -169,7 +174,8 @@ impl Fetch {
 
 /// Reads a blob that may still be arriving.
 pub(crate) struct FetchReader {
-    file: File,
+    /// Opened when there is something to read: only then is it known which file that is.
+    file: Option<File>,
     position: u64,
     fetch: Arc<Fetch>,
 }
@@ -187,7 +193,11 @@ impl Read for FetchReader {
         let available = state.written - self.position;
         drop(state);
         let limit = usize::try_from(available).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.file.read(&mut buffer[..limit])?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(&*lock(&self.fetch.path))?),
+        };
+        let count = file.read(&mut buffer[..limit])?;
         self.position += count as u64;
         Ok(count)
     }

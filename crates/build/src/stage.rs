@@ -82,7 +82,7 @@ impl Stage {
         } else {
             let mut tree = Tree::new();
             for layer in self.image.layers.iter().filter(|layer| engine.index(layer).is_none()) {
-                engine.prefetch(layer)?;
+                engine.prefetch(layer);
             }
             for (number, layer) in self.image.layers.iter().enumerate() {
                 let index = match engine.index(layer) {
@@ -114,7 +114,7 @@ impl Stage {
         }
         let workspace = self.workspace.as_mut().expect("it was made just now");
         for layer in &self.image.layers[self.applied..] {
-            engine.prefetch(layer)?;
+            engine.prefetch(layer);
         }
         let known = self.tree.take();
         let mut tree = Tree::new();

@@ -69,7 +69,7 @@ impl Uploads {
     /// Starts to bring a layer to every repository, unless that is under way: from this disk or, if it is
     /// not here, from the repository it came from.
     pub(crate) fn layer(&mut self, engine: &Engine<'_>, layer: &Layer) -> Result<()> {
-        let source = match (engine.local_blob(layer), &layer.origin) {
+        let source = match (engine.local_blob(layer)?, &layer.origin) {
             (Some(file), _) => BlobSource::File(file),
             (None, Some(origin)) => BlobSource::Repository(origin.clone()),
             (None, None) => return engine.blob_file(layer).map(drop),
