@@ -159,9 +159,13 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
          capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
     } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
         "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
-    } else if starts(&["mknod", "open a device", "write to a device"]) {
-        "add the capability MKNOD, and mount the work directory's volume without nodev; \
+    } else if starts(&["mknod"]) {
+        "add the capabilities MKNOD and SYS_CHROOT, which CRI-O grants nobody who does not ask; \
          a pod with hostUsers: false can make no devices"
+    } else if starts(&["open a device", "write to a device"]) {
+        "mount the work directory's volume without nodev"
+    } else if starts(&["run a program"]) {
+        "mount the work directory's volume without noexec"
     } else if starts(&["chroot"]) {
         "run as user 0 with the capability SYS_CHROOT"
     } else if starts(&["drop capability"]) {

@@ -17,7 +17,7 @@ pub struct Process {
     pub cwd: PathBuf,
     /// Who runs it.
     pub user: User,
-    /// The host name, where the isolation can give one (`ns`).
+    /// The host name, where the isolation can give one: `ns`, unless a seccomp profile refuses it.
     pub hostname: String,
     /// What it may reach.
     pub network: Network,

@@ -48,7 +48,11 @@ pub(super) fn run(
 /// In the new namespaces: makes the root, starts the process, stays with it.
 fn inside(helper: &Helper, process: &Process, root: &Root, plan: &NamespacesPlan) -> Result<(), Failure> {
     view::make(process, root, plan)?;
-    nix::unistd::sethostname(&process.hostname).during("sethostname")?;
+    match nix::unistd::sethostname(&process.hostname) {
+        // A seccomp profile may refuse this and nothing else, as podman's does.
+        Ok(()) | Err(nix::Error::EPERM) => {}
+        Err(error) => return Err(error).during("sethostname"),
+    }
     no_sync::install();
     capabilities::limit()?;
     let children = ChildSignal::block()?;

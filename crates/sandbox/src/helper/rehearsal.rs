@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{CWD, FileType, Gid, Mode, Uid, makedev, mknodat};
+use rustix::fs::{CWD, FileType, Gid, Mode, StatVfsMountFlags, Uid, makedev, mknodat};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
@@ -50,6 +50,9 @@ pub(super) fn namespaces(
     mount("tmpfs", &directory, "tmpfs", MountFlags::empty(), None).during("mount a tmpfs")?;
     unmount(&directory, UnmountFlags::DETACH).during("unmount a tmpfs")?;
     let overlay = overlay(&scratch);
+    if overlay.is_err() {
+        executable(&scratch)?;
+    }
     // In the new pid namespace, where the first process is the only one that can start others. In a mount namespace
     // of its own again: pivot_root moves everybody in it.
     let fresh_proc = trial(helper, || {
@@ -71,6 +74,7 @@ pub(super) fn namespaces(
 pub(super) fn chroot(helper: &Helper, work_dir: &Path) -> Result<(), Failure> {
     let scratch = Scratch::new(work_dir)?;
     foreign_owner(&scratch)?;
+    executable(&scratch)?;
     let null = scratch.0.join("null");
     mknodat(CWD, &null, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(1, 3))
         .during("mknod /dev/null")?;
@@ -107,6 +111,15 @@ fn foreign_owner(scratch: &Scratch) -> Result<(), Failure> {
     fs::write(&file, "x").during("write to the work directory")?;
     rustix::fs::chown(&file, Some(Uid::from_raw(FOREIGN)), Some(Gid::from_raw(FOREIGN)))
         .during(format_args!("chown a file to {FOREIGN}"))
+}
+
+/// Asks whether programs in the work directory can be executed; an overlay asks its own mount instead.
+fn executable(scratch: &Scratch) -> Result<(), Failure> {
+    let found = rustix::fs::statvfs(&scratch.0).during("statvfs")?;
+    if found.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        return Err(Failure::because("run a program from the work directory: it is mounted noexec"));
+    }
+    Ok(())
 }
 
 /// Gives up privilege and becomes somebody else, as a `RUN` after `USER` does.
