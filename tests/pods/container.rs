@@ -105,6 +105,8 @@ impl Container {
         let file = |name: &str| bind(&self.folder.path().join(name), &format!("/etc/{name}"));
         let mut variables = vec!["PATH=/bin".to_owned(), "HOME=/workspace".to_owned()];
         variables.extend(environment.iter().map(|(name, value)| format!("{name}={value}")));
+        let mut volume = bind(&self.volume(), VOLUME);
+        volume["options"] = ["rbind", "rw"].iter().chain(self.security.volume).copied().collect();
         let mut spec = json!({
             "ociVersion": "1.0.2",
             "hostname": "pod",
@@ -119,7 +121,7 @@ impl Container {
                 mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
                 file("resolv.conf"),
                 file("hosts"),
-                bind(&self.volume(), VOLUME),
+                volume,
             ],
             "linux": {
                 "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],

@@ -93,6 +93,13 @@ const REFUSED_CALLS: [&str; 23] = [
     "quotactl",
 ];
 
+/// The same of podman's.
+const REFUSED_BY_PODMAN: [&str; 7] =
+    ["bpf", "open_by_handle_at", "perf_event_open", "quotactl", "setdomainname", "sethostname", "syslog"];
+
+const EPERM: u32 = 1;
+const ENOSYS: u32 = 38;
+
 /// The flags of clone(2) that ask for namespaces: cgroup, ipc, network, mount, pid, user, uts.
 const NAMESPACE_FLAGS: [u64; 7] =
     [0x0200_0000, 0x0800_0000, 0x4000_0000, 0x0002_0000, 0x2000_0000, 0x1000_0000, 0x0400_0000];
@@ -106,10 +113,23 @@ pub(crate) struct Security {
     pub(crate) capabilities: Capabilities,
     /// `allowPrivilegeEscalation: false`.
     pub(crate) no_new_privileges: bool,
-    /// `seccompProfile`: `RuntimeDefault`, or else `Unconfined`, which is what a cluster gives that sets no default.
-    pub(crate) runtime_default: bool,
+    /// `seccompProfile`.
+    pub(crate) seccomp: Seccomp,
     /// `readOnlyRootFilesystem`.
     pub(crate) read_only: bool,
+    /// How the node has mounted the volume, beside `rw`.
+    pub(crate) volume: &'static [&'static str],
+}
+
+/// Which system calls a container may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seccomp {
+    /// All: what a cluster gives that sets no default.
+    Unconfined,
+    /// `RuntimeDefault` of containerd, which is Docker's.
+    RuntimeDefault,
+    /// The default of podman, which allows namespaces and mounts.
+    Podman,
 }
 
 /// Which capabilities a container has.
@@ -128,8 +148,9 @@ pub(crate) const DEFAULT: Security = Security {
     user: 0,
     capabilities: Capabilities::Default,
     no_new_privileges: false,
-    runtime_default: false,
+    seccomp: Seccomp::Unconfined,
     read_only: false,
+    volume: &[],
 };
 
 /// What the Pod Security Standard "restricted" asks for.
@@ -137,8 +158,9 @@ pub(crate) const RESTRICTED: Security = Security {
     user: 1000,
     capabilities: Capabilities::None,
     no_new_privileges: true,
-    runtime_default: true,
+    seccomp: Seccomp::RuntimeDefault,
     read_only: false,
+    volume: &[],
 };
 
 impl Security {
@@ -178,28 +200,27 @@ impl Security {
             spec["linux"]["readonlyPaths"] =
                 json!(["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]);
         }
-        if self.runtime_default {
-            spec["linux"]["seccomp"] = seccomp();
-        }
+        let refused = |names: &[&str], error: u32, arguments: Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": arguments});
+        let calls = match self.seccomp {
+            Seccomp::Unconfined => return,
+            Seccomp::Podman => vec![refused(&REFUSED_BY_PODMAN, EPERM, json!([]))],
+            Seccomp::RuntimeDefault => {
+                let mut calls = vec![
+                    refused(&REFUSED_CALLS, EPERM, json!([])),
+                    // Its flags are in memory, where no filter can look. After this error libc falls back to clone.
+                    refused(&["clone3"], ENOSYS, json!([])),
+                ];
+                calls.extend(NAMESPACE_FLAGS.map(|flag| {
+                    let set =
+                        json!([{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]);
+                    refused(&["clone"], EPERM, set)
+                }));
+                calls
+            }
+        };
+        // The real profiles list what they allow.
+        spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls});
     }
-}
-
-/// What the default profile does to a container without `CAP_SYS_ADMIN`, as far as a build can tell: a list of what
-/// it refuses, where the real one lists what it allows.
-fn seccomp() -> Value {
-    const EPERM: u32 = 1;
-    const ENOSYS: u32 = 38;
-    let refuse = |names: &[&str], error: u32, arguments: Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": arguments});
-    let mut calls = vec![
-        refuse(&REFUSED_CALLS, EPERM, json!([])),
-        // Its flags are in memory, where no filter can look. After this error libc falls back to clone.
-        refuse(&["clone3"], ENOSYS, json!([])),
-    ];
-    calls.extend(NAMESPACE_FLAGS.map(|flag| {
-        let set = json!([{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]);
-        refuse(&["clone"], EPERM, set)
-    }));
-    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls})
 }
 
 /// The capabilities that this process may grant.

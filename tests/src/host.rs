@@ -73,14 +73,9 @@ pub fn target_folder() -> Result<PathBuf> {
     target.map(Path::to_owned).context("the executable is not below a target folder")
 }
 
-/// Reports the running test, which its thread is named after, as skipped.
+/// Reports the running test as skipped: one line of its output, which `cargo xtask test` collects.
 pub fn skip(reason: &str) {
-    skip_named(std::thread::current().name().unwrap_or("a test"), reason);
-}
-
-/// Reports a test as skipped: one line on standard error that `cargo xtask test` collects.
-pub fn skip_named(name: &str, reason: &str) {
-    eprintln!("skipped: {name}: {reason}");
+    eprintln!("skipped: {reason}");
 }
 
 /// The repository's root: the parent of this package.

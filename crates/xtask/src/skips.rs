@@ -1,4 +1,4 @@
-//! Tests that could not run here, as they said themselves: `skipped: NAME: REASON` on standard error.
+//! Tests that could not run here, as they said themselves: `skipped: REASON` in their output.
 
 /// One skipped test.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,33 +10,67 @@ pub(crate) struct Skip {
 impl Skip {
     /// Whether a Debian package would have let it run.
     pub(crate) fn lacks_package(&self) -> bool {
-        self.reason.contains("Debian package")
+        ["Debian package", "not installed"].iter().any(|words| self.reason.contains(words))
     }
 }
 
-/// Finds the lines in tests' output: cargo's own, or nextest's JUnit report.
+/// Finds skipped tests in what cargo's runner printed, or in nextest's JUnit report. Both say whose output
+/// follows; a line that belongs to nobody, as a test that is its own runner prints it, has the name in it.
 pub(crate) fn find(output: &str) -> Vec<Skip> {
-    let mut skips: Vec<Skip> = output
-        .lines()
-        .filter_map(|line| {
-            // In the report, the first line of an output follows its tag.
-            let said = line.split_once("skipped: ")?.1;
-            let (name, reason) = said.split_once(": ")?;
-            let reason = reason.split("</system-err>").next().unwrap_or(reason);
-            Some(Skip { name: name.to_owned(), reason: unescape(reason) })
-        })
-        .collect();
+    let mut skips = Vec::new();
+    let mut running: Option<String> = None;
+    for line in output.lines() {
+        if let Some(name) = header(line) {
+            running = Some(name);
+        } else if line.trim().is_empty() || line.starts_with("running ") {
+            running = running.filter(|_| !line.starts_with("running "));
+        }
+        if let Some(name) = ignored(line) {
+            skips.push(split(&name).unwrap_or(Skip { name, reason: "ignored".to_owned() }));
+            continue;
+        }
+        let Some((_, said)) = line.split_once("skipped: ").filter(|_| !line.contains("<testcase ")) else {
+            continue;
+        };
+        let said = unescape(said.split("</system-").next().unwrap_or(said));
+        skips.push(match (&running, said.split_once(": ")) {
+            (Some(name), Some((first, reason))) if first == name => {
+                Skip { name: name.clone(), reason: reason.to_owned() }
+            }
+            (Some(name), _) => Skip { name: name.clone(), reason: said },
+            (None, Some((name, reason))) => Skip { name: name.to_owned(), reason: reason.to_owned() },
+            (None, None) => Skip { name: "a test".to_owned(), reason: said },
+        });
+    }
     skips.sort();
     skips.dedup();
     skips
 }
 
+/// A test that is only named because it cannot run: its name is `WHAT: skipped: REASON`.
+pub(crate) fn split(name: &str) -> Option<Skip> {
+    let (name, reason) = name.split_once(": skipped: ")?;
+    Some(Skip { name: name.to_owned(), reason: reason.to_owned() })
+}
+
+/// The name in `<testcase name="NAME" …>` or `---- NAME stdout ----`.
+fn header(line: &str) -> Option<String> {
+    if let Some((_, rest)) = line.split_once("<testcase name=\"") {
+        return rest.split('"').next().map(unescape);
+    }
+    let name = line.strip_prefix("---- ")?.strip_suffix(" stdout ----")?;
+    Some(name.to_owned())
+}
+
+/// The name in `test NAME ... ignored`.
+fn ignored(line: &str) -> Option<String> {
+    let (name, _) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    Some(name.trim().to_owned())
+}
+
 fn unescape(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&apos;", "'")
-        .replace("&amp;", "&")
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    text.replace("&apos;", "'").replace("&amp;", "&")
 }
 
 #[cfg(test)]
@@ -44,12 +78,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_found_in_either_output() {
+    fn skips_are_found_in_either_output() {
         let skip = |name: &str, reason: &str| Skip { name: name.to_owned(), reason: reason.to_owned() };
         let cases = [
-            ("skipped: a: needs root\nok\n", vec![skip("a", "needs root")]),
-            ("<system-err>skipped: a: needs &lt;x&gt;</system-err>", vec![skip("a", "needs <x>")]),
-            ("skipped: a::b: no: way\nskipped: a::b: no: way", vec![skip("a::b", "no: way")]),
+            ("---- a::b stdout ----\nskipped: no root\n", vec![skip("a::b", "no root")]),
+            ("---- a stdout ----\nskipped: a: no: root\n", vec![skip("a", "no: root")]),
+            ("running 3 tests\nskipped: a: needs root\nok\n", vec![skip("a", "needs root")]),
+            ("---- a stdout ----\nx\n\nrunning 1 test\nskipped: b: c\n", vec![skip("b", "c")]),
+            (
+                "<testcase name=\"a\" x=\"\">\n<system-err>skipped: needs &lt;x&gt;</system-err>",
+                vec![skip("a", "needs <x>")],
+            ),
+            ("test ns: skipped: not allowed ... ignored\n", vec![skip("ns", "not allowed")]),
             ("nothing was skipped", vec![]),
         ];
         for (output, expected) in cases {

@@ -36,9 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     if missing_in_ci {
         println!("\n{lacking} of them for want of a Debian package, which CI should have installed");
     }
-    // A skipped test has returned without an error, so it is among those that passed.
-    let passed = outcome.passed.saturating_sub(outcome.skips.len());
-    println!("\n{passed} passed, {} failed, {} skipped", outcome.failed, outcome.skips.len());
+    println!("\n{} passed, {} failed, {} skipped", outcome.passed, outcome.failed, outcome.skips.len());
     let good = outcome.succeeded && outcome.failed == 0 && !missing_in_ci;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -55,8 +53,16 @@ fn with_nextest(arguments: &[String]) -> Result<Outcome> {
         value.and_then(|value| value.parse::<usize>().ok()).unwrap_or(0)
     };
     let failed = count("failures") + count("errors");
-    let passed = count("tests") - failed;
-    Ok(Outcome { passed, failed, skips: skips::find(&text), succeeded: status.success() })
+    let mut skips = skips::find(&text);
+    let passed = (count("tests") - failed).saturating_sub(skips.len());
+    // Tests that only name what cannot run are not in the report.
+    let ignored = cargo(&["nextest", "list", "--workspace", "--run-ignored", "only", "-T", "oneline"])
+        .args(arguments)
+        .output()
+        .context("start cargo")?;
+    let ignored = String::from_utf8_lossy(&ignored.stdout).into_owned();
+    skips.extend(ignored.lines().filter_map(|line| skips::split(line.split_once(' ')?.1)));
+    Ok(Outcome { passed, failed, skips, succeeded: status.success() })
 }
 
 /// Cargo's own runner, whose output is passed on and read on its way.
@@ -76,13 +82,16 @@ fn with_cargo(arguments: &[String]) -> Result<Outcome> {
         text.push('\n');
     }
     let status = child.wait()?;
-    let (passed, failed) = totals(&text);
-    Ok(Outcome { passed, failed, skips: skips::find(&text), succeeded: status.success() })
+    let (passed, failed, ignored) = totals(&text);
+    let skips = skips::find(&text);
+    // The others have returned without an error, so they are among those that passed.
+    let passed = passed.saturating_sub(skips.len().saturating_sub(ignored));
+    Ok(Outcome { passed, failed, skips, succeeded: status.success() })
 }
 
-/// Sums the lines `test result: ok. 3 passed; 0 failed; …` of all test executables.
-fn totals(text: &str) -> (usize, usize) {
-    let mut sums = (0, 0);
+/// Sums the lines `test result: ok. 3 passed; 0 failed; 0 ignored; …` of all test executables.
+fn totals(text: &str) -> (usize, usize, usize) {
+    let mut sums = (0, 0, 0);
     for line in text.lines().filter(|line| line.starts_with("test result:")) {
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -90,6 +99,7 @@ fn totals(text: &str) -> (usize, usize) {
             match pair[1] {
                 "passed;" => sums.0 += count,
                 "failed;" => sums.1 += count,
+                "ignored;" => sums.2 += count,
                 _ => {}
             }
         }
@@ -103,7 +113,7 @@ mod tests {
 
     #[test]
     fn results_of_all_executables_are_summed() {
-        let text = "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
-        assert_eq!(totals(text), (4, 2));
+        let text = "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 5 ignored; 0 m\n";
+        assert_eq!(totals(text), (4, 2, 5));
     }
 }
