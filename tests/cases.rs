@@ -56,7 +56,7 @@ fn check(case: &Case) -> Result<()> {
         return Ok(());
     }
     if let Some(reason) = host::missing(image::JUDGES) {
-        host::skip(&format!("{}: looking into the image {reason}", case.name));
+        host::skip_named(&case.name, &format!("looking into the image {reason}"));
         return Ok(());
     }
     let actual = observe(case, &base, &registry)?;

@@ -78,6 +78,11 @@ pub fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 
+/// The same for a test that is its own runner, whose output does not say whose it is.
+pub fn skip_named(name: &str, reason: &str) {
+    eprintln!("skipped: {name}: {reason}");
+}
+
 /// The repository's root: the parent of this package.
 #[must_use]
 pub fn repository() -> &'static Path {
