@@ -86,7 +86,53 @@ impl Source for ContextSource {
         }
     }
 
+    fn why_missing(&self, path: &TreePath) -> Option<String> {
+        // A path that cannot be looked at is not there for that reason.
+        let is_there = matches!(self.directory.root().stat(path), Ok(Some(_)));
+        is_there.then(|| "it is in the directory, but .dockerignore leaves it out".to_owned())
+    }
+
     fn describe(&self) -> String {
         "the build context".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copy::select;
+
+    #[test]
+    fn what_is_left_out_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in ["a.txt", "b.txt", "d/a.txt", "d/keep/b.txt", "e/a.txt"] {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink("a.txt", directory.path().join("l")).unwrap();
+        let context = ContextSource::open(directory.path(), Some("a.txt\nd\n!d/keep\ne\n")).unwrap();
+        let found = |written| match select(&context, written) {
+            Ok(paths) => paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Err(error) => match error.hint {
+                Some(hint) => format!("{}; {hint}", error.message),
+                None => error.message,
+            },
+        };
+        let left_out =
+            "not found in the build context; it is in the directory, but .dockerignore leaves it out";
+        for (written, expected) in [
+            ("*", "/b.txt /d /l"),
+            ("d/*", "/d/keep"),
+            ("d/keep/*", "/d/keep/b.txt"),
+            ("*/*.txt", ""),
+            ("a.txt", &format!("\"/a.txt\": {left_out}")),
+            ("l", &format!("\"/l\": {left_out}")),
+            ("e/a.txt", &format!("\"/e/a.txt\": {left_out}")),
+            ("c.txt", "\"/c.txt\": not found in the build context"),
+            ("b.txt/c", "\"/b.txt/c\": not found in the build context"),
+        ] {
+            assert_eq!(found(written), expected, "{written}");
+        }
     }
 }

@@ -303,5 +303,10 @@ impl<'a> Plan<'a> {
 
 /// The error for a source that is not there.
 pub(crate) fn not_found(path: &TreePath, source: &dyn Source) -> Error {
-    Error::new(format!("\"{path}\": not found in {}", source.describe()))
+    let error = Error::new(format!("\"{path}\": not found in {}", source.describe()));
+    let real = source.resolve(path).unwrap_or_else(|_| path.clone());
+    match source.why_missing(&real) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }

@@ -27,10 +27,12 @@ pub(crate) fn select(source: &dyn Source, written: &str) -> Result<Vec<TreePath>
             let is_directory =
                 source.get(&real)?.is_some_and(|found| found.kind == super::FoundKind::Directory);
             if is_directory {
-                let names = source.names(&real)?;
-                next.extend(
-                    names.iter().filter(|name| pattern.matches(name)).map(|name| directory.child(name)),
-                );
+                for name in source.names(&real)?.iter().filter(|name| pattern.matches(name)) {
+                    // A directory lists what is ignored too.
+                    if source.get(&real.child(name))?.is_some() {
+                        next.push(directory.child(name));
+                    }
+                }
             }
         }
         found = next;

@@ -39,6 +39,11 @@ pub(crate) trait Source {
     /// Reads a regular file.
     fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>>;
 
+    /// Why something that one may expect at a path is not there, if more can be said.
+    fn why_missing(&self, _: &TreePath) -> Option<String> {
+        None
+    }
+
     /// How error messages call it, as in "not found in the build context".
     fn describe(&self) -> String;
 
