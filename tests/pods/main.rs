@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod container;
+mod process_table;
 mod security;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,6 +20,7 @@ use e2e::{Bako, Image, Registry, bases, host, image, program, tree};
 use libtest_mimic::{Arguments, Trial};
 
 use container::{Container, VOLUME};
+use process_table::descendants;
 use security::{Capabilities, DEFAULT, RESTRICTED, Seccomp, Security};
 
 /// Fixes every time in the images: 2023-11-14.
@@ -440,39 +441,4 @@ fn process_one(fixture: &Fixture, pod: &Pod) -> Result<()> {
     ensure!(status.code() == Some(143), "{status}, after it said:\n{said}");
     ensure!(!fixture.registry.has_tag("app", "never")?, "a tag was pushed");
     is_clean(&container.volume().join("work"))
-}
-
-/// A line of `/proc/PID/stat`.
-#[derive(Debug, Clone)]
-struct Process {
-    id: u32,
-    name: String,
-    state: String,
-    parent: u32,
-}
-
-/// Everybody below a process.
-fn descendants(process: u32) -> Vec<Process> {
-    let mut children: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if let Some(process) = read_process(&entry.path()) {
-            children.entry(process.parent).or_default().push(process);
-        }
-    }
-    let mut found = children.remove(&process).unwrap_or_default();
-    let mut next = 0;
-    while let Some(parent) = found.get(next).map(|process| process.id) {
-        found.extend(children.remove(&parent).unwrap_or_default());
-        next += 1;
-    }
-    found
-}
-
-fn read_process(folder: &Path) -> Option<Process> {
-    let text = fs::read_to_string(folder.join("stat")).ok()?;
-    let (id, rest) = text.split_once(" (")?;
-    let (name, rest) = rest.rsplit_once(") ")?;
-    let mut words = rest.split(' ');
-    let (state, parent) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-    Some(Process { id: id.parse().ok()?, name: name.to_owned(), state, parent })
 }
