@@ -30,6 +30,7 @@ pub fn in_ci() -> bool {
 fn package(program: &str) -> &str {
     match program {
         "busybox" => "busybox-static",
+        "newuidmap" => "uidmap",
         other => other,
     }
 }

@@ -19,6 +19,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "podman",
     "runc",
     "skopeo",
+    "uidmap",
     "umoci",
     "xz-utils",
     "zstd",
