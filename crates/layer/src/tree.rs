@@ -85,7 +85,13 @@ impl Tree {
                 }
             }
             Change::Remove { path } => self.remove_lower(&self.place(path), layer, true),
-            Change::Clear { path } => self.remove_lower(&self.place(path), layer, false),
+            // The name of an opaque whiteout is in the directory, so that a link to it is on the way.
+            // Where the way ends there is nothing to clear.
+            Change::Clear { path } => {
+                if let Ok(directory) = self.resolve(path, true) {
+                    self.remove_lower(&directory.path, layer, false);
+                }
+            }
         }
     }
 
@@ -333,6 +339,10 @@ mod tests {
             (&[&["d/", "d/a", "d/e/f"], &["!d", "d/", "d/e/g"]], "d/:1 d/e/:1 d/e/g:1"),
             (&[&["d/", "d/a", "d/e/f"], &["d/e/g", "!d"]], "d/:0 d/e/:0 d/e/g:1"),
             (&[&["a", "d/b"], &["!", "c"]], "c:1"),
+            (
+                &[&["d/", "d/a", "d/e/f", "s -> d", "l -> l"], &["s/e/g", "!s", "!l"]],
+                "d/:0 d/e/:0 d/e/g:1 l:0 s:0",
+            ),
             // Links.
             (&[&["a", "b = a"], &["a"]], "a:1 b:0"),
             (&[&["a", "d/b = a"], &["-a"]], "d/:0 d/b:0"),
