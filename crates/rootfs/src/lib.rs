@@ -26,7 +26,7 @@ pub use apply::Applier;
 pub use node::Omitted;
 pub use ownership::Ownership;
 pub use root::{Resolver, Root};
-pub use source::{Select, Source, SourceDirectory, SourceKind};
+pub use source::{Source, SourceDirectory, SourceKind};
 pub use stat::Stat;
 pub use stub::{Stub, StubKind};
 pub use workspace::{OVERLAY_OPTIONS, Run, RunRoot, Shape, Workspace, WorkspaceError};

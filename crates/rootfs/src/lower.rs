@@ -18,11 +18,9 @@ use crate::descent::list;
 use crate::node::{Made, NodeWriter, Omitted, overlay_whiteout};
 use crate::ownership::Ownership;
 use crate::remove::remove_all;
+use crate::resolve::MAX_LINKS;
 use crate::root::{Root, name_of, open_child};
 use crate::stat::{Stat, set_directory_mtime};
-
-/// The kernel's limit on links in one resolution (`MAXSYMLINKS`).
-const MAX_LINKS: u32 = 40;
 
 /// Makes one layer as a lower directory over a tree.
 #[derive(Debug)]

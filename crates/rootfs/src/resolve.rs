@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::stat::Stat;
 
 /// The kernel's limit on links in one resolution (`MAXSYMLINKS`).
-const MAX_LINKS: u32 = 40;
+pub(crate) const MAX_LINKS: u32 = 40;
 
 /// How a directory is held while walking: it grants no access and triggers nothing.
 const STEP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -22,8 +22,6 @@ pub(crate) type Make<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &CStr) -> io::Resul
 pub(crate) struct End {
     pub(crate) directory: OwnedFd,
     pub(crate) name: Option<CString>,
-    /// The names from the root to the directory.
-    pub(crate) trail: Vec<CString>,
 }
 
 /// Resolves `path` below `root` as `openat2` with `RESOLVE_IN_ROOT` does: `..` and absolute links stop at the
@@ -31,12 +29,7 @@ pub(crate) struct End {
 /// absent; what is missing before it is made by `make`, or else an error.
 ///
 /// One owner per tree is assumed, as everywhere here: nobody renames directories meanwhile.
-pub(crate) fn walk(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    follow_last: bool,
-    mut make: Option<Make<'_>>,
-) -> io::Result<End> {
+pub(crate) fn walk(root: BorrowedFd<'_>, path: &[u8], mut make: Option<Make<'_>>) -> io::Result<End> {
     let mut pending: Vec<Box<[u8]>> = split(path);
     let mut trail: Vec<CString> = Vec::new();
     let mut directory = open_trail(root, &trail)?;
@@ -49,9 +42,6 @@ pub(crate) fn walk(
         }
         let name = CString::new(part).map_err(|_| Errno::INVAL)?;
         let last = pending.is_empty();
-        if last && !follow_last {
-            return Ok(End { directory, name: Some(name), trail });
-        }
         match Stat::at(&directory, &name) {
             Ok(stat) => match stat.file_type() {
                 FileType::Symlink => {
@@ -67,11 +57,11 @@ pub(crate) fn walk(
                     pending.extend(split(target.as_bytes()));
                     continue;
                 }
-                _ if last => return Ok(End { directory, name: Some(name), trail }),
+                _ if last => return Ok(End { directory, name: Some(name) }),
                 FileType::Directory => {}
                 _ => return Err(Errno::NOTDIR.into()),
             },
-            Err(Errno::NOENT) if last => return Ok(End { directory, name: Some(name), trail }),
+            Err(Errno::NOENT) if last => return Ok(End { directory, name: Some(name) }),
             Err(Errno::NOENT) => match &mut make {
                 Some(make) => make(directory.as_fd(), &name)?,
                 None => return Err(Errno::NOENT.into()),
@@ -81,7 +71,7 @@ pub(crate) fn walk(
         directory = rustix::fs::openat(&directory, &name, STEP, Mode::empty())?;
         trail.push(name);
     }
-    Ok(End { directory, name: None, trail })
+    Ok(End { directory, name: None })
 }
 
 /// The parts that mean something, last first.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -58,12 +58,6 @@ impl Root {
         Root { directory, resolver }
     }
 
-    /// Who resolves paths.
-    #[must_use]
-    pub fn resolver(&self) -> Resolver {
-        self.resolver
-    }
-
     /// Another root on a directory inside this one; links are followed.
     pub fn sub(&self, path: &TreePath) -> io::Result<Self> {
         Ok(Root { directory: self.open_directory(path)?, resolver: self.resolver })
@@ -80,7 +74,7 @@ impl Root {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened,
         }
-        let end = resolve::walk(self.as_fd(), path.as_bytes(), true, Some(make))?;
+        let end = resolve::walk(self.as_fd(), path.as_bytes(), Some(make))?;
         if let Some(name) = &end.name {
             match Stat::at(&end.directory, name) {
                 Err(Errno::NOENT) => make(end.directory.as_fd(), name)?,
@@ -101,37 +95,11 @@ impl Root {
         }
     }
 
-    /// Reads a small regular file; links are followed. A file of more than `limit` bytes is an error.
-    pub fn read(&self, path: &TreePath, limit: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open_file(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            let text = format!("{path} is larger than {limit} bytes");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-        }
-        Ok(bytes)
-    }
-
     /// The directory that holds `path`, links on the way followed, and the name in it: what the system calls
     /// that end in `at` want. The root itself has no such name.
     pub fn parent(&self, path: &TreePath) -> io::Result<(OwnedFd, CString)> {
         let parent = path.parent().ok_or(Errno::INVAL)?;
         Ok((self.open_directory(&parent)?, name_of(path)))
-    }
-
-    /// Where a path leads when all links are followed, and what is there; `None` if nothing is.
-    pub fn resolve(&self, path: &TreePath) -> io::Result<Option<(TreePath, Stat)>> {
-        let end = match resolve::walk(self.as_fd(), path.as_bytes(), true, None) {
-            Ok(end) => end,
-            Err(error) => return absent(error),
-        };
-        let stat = match Stat::at(&end.directory, end.name.as_deref().unwrap_or(c".")) {
-            Ok(stat) => stat,
-            Err(error) => return absent(error.into()),
-        };
-        let parts: Vec<&[u8]> = end.trail.iter().chain(&end.name).map(|name| name.to_bytes()).collect();
-        let path = TreePath::new(parts.join(&b'/')).map_err(io::Error::other)?;
-        Ok(Some((path, stat)))
     }
 
     /// What is at `path`, a link at its end not followed; `None` if nothing is.
@@ -156,7 +124,7 @@ impl Root {
                 Ok(open_in_root(self.as_fd(), bytes, flags)?)
             }
             Resolver::Walk => {
-                let end = resolve::walk(self.as_fd(), path.as_bytes(), true, None)?;
+                let end = resolve::walk(self.as_fd(), path.as_bytes(), None)?;
                 Ok(open_end(&end, flags)?)
             }
         }
