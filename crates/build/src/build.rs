@@ -1,7 +1,11 @@
 //! A build from end to end: which stages, in which order, and what becomes of the last one.
 
+use std::collections::BTreeSet;
+
 use dockerfile::graph::{GraphError, Origin};
-use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs};
+use dockerfile::{
+    Check, Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs, Span, Spanned,
+};
 use oci::{Digest, Platform, Reference};
 use tokio::runtime::Handle;
 
@@ -27,11 +31,8 @@ pub struct Outcome {
 /// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
 /// there; what is on disk is removed, whatever the outcome.
 pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
-    let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
-    for warning in &dockerfile.warnings {
-        let line = Some(warning.span.first_line);
-        options.report.event(Event::Warning { line, text: format!("{}: {}", warning.rule, warning.message) });
-    }
+    let mut dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
+    obey_directives(&mut dockerfile, options)?;
     let platform = options.platform.to_string();
     let platform_args =
         PlatformArgs::new(&Platform::host().to_string(), &platform, options.target.as_deref());
@@ -59,6 +60,40 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
     })?;
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
+}
+
+/// What `# syntax=` and `# check=` ask for, as far as that is for us to give.
+fn obey_directives(dockerfile: &mut Dockerfile, options: &Options) -> Result<()> {
+    let warn = |span: Span, text: String| {
+        options.report.event(Event::Warning { line: Some(span.first_line), text });
+    };
+    // A frontend is a program from a registry that would do as it likes; none is ever run. Docker's own speaks
+    // the language that is spoken here.
+    if let Some(syntax) = &dockerfile.directives.syntax
+        && !syntax.value.image.trim_start_matches("docker.io/").starts_with("docker/dockerfile")
+    {
+        let text = format!("the frontend {} is not run: this is read as a Dockerfile", syntax.value.image);
+        warn(syntax.span, text);
+    }
+    if let Some(text) = options.build_args.get("BUILDKIT_DOCKERFILE_CHECK") {
+        let value = Check::parse(text)
+            .map_err(|problem| Error::new(format!("build argument BUILDKIT_DOCKERFILE_CHECK: {problem}")))?;
+        dockerfile.directives.check = Some(Spanned { value, span: Span::default() });
+    }
+    let warnings = dockerfile::lint::lint(dockerfile);
+    for warning in &warnings {
+        warn(warning.span, format!("{}: {}", warning.rule, warning.message));
+    }
+    let fails = dockerfile.directives.check.as_ref().is_some_and(|check| check.value.error);
+    match warnings.first().filter(|_| fails) {
+        Some(first) => {
+            let rules: BTreeSet<&str> = warnings.iter().map(|warning| warning.rule).collect();
+            let rules: Vec<&str> = rules.into_iter().collect();
+            let message = format!("lint violation found for rules: {}", rules.join(", "));
+            Err(Error::new(message).lines(first.span.first_line..=first.span.last_line))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The stages of one build.
@@ -284,7 +319,10 @@ fn graph_error(error: GraphError) -> Error {
     }
 }
 
-/// An instruction as a progress line shows it.
+/// An instruction as a progress line shows it, without the contents of heredocs.
 fn one_line(text: &str) -> String {
+    let more = |line: &str| line.trim_end().ends_with(['\\', '`']) || line.trim_start().starts_with('#');
+    let end = text.lines().position(|line| !more(line)).unwrap_or(usize::MAX);
+    let text = text.lines().take(end.saturating_add(1)).collect::<Vec<_>>().join("\n");
     text.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ")
 }

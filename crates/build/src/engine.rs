@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::Store;
 use dockerfile::GlobalScope;
@@ -220,17 +221,10 @@ impl<'a> Engine<'a> {
 
     /// The image a reference names.
     pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Image> {
-        let resolved = self
-            .runtime
-            .block_on(self.options.client.resolve(reference, platform))
-            .map_err(registry_error)?;
+        let resolved = self.wait(self.options.client.resolve(reference, platform))?;
         self.report(Event::Resolved { reference: reference.clone(), digest: resolved.manifest.digest() });
         let manifest = resolved.manifest.value();
-        let config = self
-            .runtime
-            .block_on(self.options.client.config(reference, &manifest.config))
-            .map_err(registry_error)?
-            .into_value();
+        let config = self.wait(self.options.client.config(reference, &manifest.config))?.into_value();
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
             return Err(Error::new(format!(
                 "{reference}: malformed image: its manifest lists {} layers, its config {}",
@@ -273,9 +267,19 @@ impl<'a> Engine<'a> {
         }
         let mut seen = BTreeSet::new();
         for destination in outputs.destinations.iter().filter(|destination| seen.insert(destination.name())) {
-            self.runtime.block_on(self.options.client.check_push(destination)).map_err(registry_error)?;
+            self.wait(self.options.client.check_push(destination))?;
         }
         Ok(())
+    }
+
+    /// Waits for a registry; in vain if the build is told to end.
+    fn wait<T>(&self, request: impl Future<Output = registry::Result<T>>) -> Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                answer = request => answer.map_err(registry_error),
+                signal = thrown(self.cancel()) => Err(Error::ended_by(signal)),
+            }
+        })
     }
 
     /// Uploads to every destination.
@@ -295,6 +299,19 @@ impl<'a> Engine<'a> {
     pub(crate) fn clean_up(&self) -> Result<()> {
         let work_dir = &self.options.work_dir;
         work_dir.remove().during(format!("work directory {}", work_dir.path().display()))
+    }
+}
+
+/// How often it is looked whether the build is to end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Waits until the build is told to end, and gives the signal.
+pub(crate) async fn thrown(cancel: &Cancel) -> i32 {
+    loop {
+        if let Some(signal) = cancel.signal() {
+            return signal;
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rootfs::remove_tree;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Context, Result};
@@ -16,10 +18,10 @@ pub struct WorkDir {
     _lock: File,
 }
 
-/// What the names of work directories start with.
-const PREFIX: &str = "bako-";
 /// The file in it whose lock says that its build is alive.
 const LOCK: &str = "lock";
+/// A work directory that has had no lock for so long is not being made any more.
+const MAKING: Duration = Duration::from_secs(60 * 60);
 
 impl WorkDir {
     /// Makes a work directory below `parent`, and removes those there whose builds were killed.
@@ -30,7 +32,7 @@ impl WorkDir {
         std::fs::create_dir_all(&parent).during(during())?;
         collect(&parent).during(during())?;
         for attempt in 0u32.. {
-            let path = parent.join(format!("{PREFIX}{}-{attempt}", std::process::id()));
+            let path = parent.join(format!("bako-{}-{attempt}", std::process::id()));
             match std::fs::DirBuilder::new().mode(0o711).create(&path) {
                 Ok(()) => {
                     // A lock that is not held says that its build is dead, so it appears when it is held.
@@ -66,62 +68,128 @@ impl Drop for WorkDir {
     }
 }
 
-/// Removes work directories that no live build has locked. One without a lock file is being made.
+/// Removes work directories whose builds are dead.
 fn collect(parent: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(parent)? {
         let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        let path = entry.path();
+        if !is_name(entry.file_name().as_encoded_bytes()) {
             continue;
         }
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            remove_tree(&entry.path())?;
+        // What cannot be removed, because it is another user's, is not in our way.
+        match File::open(path.join(LOCK)) {
+            Ok(lock) if is_free(&lock, &path) => drop(remove_tree(&path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_old(&path) => {
+                drop(remove_tree(&path));
+            }
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// `remove_dir_all`, which follows no link, for directories that may lack their owner's permissions too.
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path);
-            std::fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// True for a name as `create` gives it: others may keep their own things in a directory like `/tmp`.
+fn is_name(name: &[u8]) -> bool {
+    let Some(numbers) = name.strip_prefix(b"bako-") else { return false };
+    let mut numbers = numbers.split(|&byte| byte == b'-');
+    numbers.clone().count() == 2
+        && numbers.all(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
-fn open_up(directory: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    // What cannot be opened up is told by the removal that follows.
-    let _ = std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700));
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
+/// True if no build held the lock, which we do then, and it is still the one of this directory: another
+/// build may have removed the directory and made it anew.
+fn is_free(lock: &File, directory: &Path) -> bool {
+    let same = || {
+        let (opened, there) = (lock.metadata()?, directory.join(LOCK).symlink_metadata()?);
+        io::Result::Ok((opened.dev(), opened.ino()) == (there.dev(), there.ino()))
+    };
+    flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() && same().unwrap_or(false)
+}
+
+/// True if a directory without a lock is not just being made: its build was killed then, or its removal was.
+fn is_old(directory: &Path) -> bool {
+    let changed = directory.symlink_metadata().and_then(|found| found.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > MAKING))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
+
+    use rustix::fs::{Mode, OFlags};
+
     use super::*;
 
+    /// A work directory as a kill has left it, so many minutes ago.
+    fn leave(parent: &Path, name: &str, lock: &str, minutes: u64) {
+        let directory = parent.join(name);
+        fs::create_dir(&directory).unwrap();
+        if !lock.is_empty() {
+            fs::write(directory.join(lock), "").unwrap();
+        }
+        let then = SystemTime::now() - Duration::from_secs(minutes * 60);
+        File::open(&directory).unwrap().set_modified(then).unwrap();
+    }
+
+    fn names(parent: &Path) -> Vec<String> {
+        let names = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     #[test]
-    fn is_gone_with_its_build_and_with_killed_ones() {
+    fn dead_ones_are_collected() {
+        for (name, lock, minutes, dead) in [
+            ("bako-1-0", "lock", 0, true),
+            ("bako-1-0", "", 0, false),
+            ("bako-1-0", "lock.new", 50, false),
+            ("bako-1-0", "lock.new", 70, true),
+            ("bako-1-0", "", 70, true),
+            // Somebody else's.
+            ("bako-1", "", 70, false),
+            ("bako-1-0-0", "lock", 70, false),
+            ("bako-pod-1", "lock", 70, false),
+            ("bako-1-", "lock", 70, false),
+        ] {
+            let parent = tempfile::tempdir().unwrap();
+            leave(parent.path(), name, lock, minutes);
+            drop(WorkDir::create(parent.path()).unwrap());
+            let expected = if dead { vec![] } else { vec![name.to_owned()] };
+            assert_eq!(names(parent.path()), expected, "{name} with {lock:?} after {minutes} minutes");
+        }
+    }
+
+    #[test]
+    fn live_ones_are_left_alone() {
         let parent = tempfile::tempdir().unwrap();
-        let dead = parent.path().join("bako-1-0");
-        std::fs::create_dir(&dead).unwrap();
-        std::fs::write(dead.join(LOCK), "").unwrap();
         let alive = WorkDir::create(parent.path()).unwrap();
-        assert!(!dead.exists(), "a killed build's directory is collected");
+        let then = SystemTime::now() - 2 * MAKING;
+        File::open(alive.path()).unwrap().set_modified(then).unwrap();
         let other = WorkDir::create(parent.path()).unwrap();
-        assert!(alive.path().exists(), "a live build's directory is left alone");
-        std::fs::create_dir(other.path().join("sealed")).unwrap();
-        drop(other);
-        drop(alive);
-        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+        assert!(alive.path().exists());
+        drop((alive, other));
+        assert!(names(parent.path()).is_empty());
+    }
+
+    /// Deeper than a process may have files open, longer than the kernel takes paths, and forbidden.
+    #[test]
+    fn is_gone_with_all_in_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let work_dir = WorkDir::create(parent.path()).unwrap();
+        let mut directory = std::os::fd::OwnedFd::from(File::open(work_dir.path()).unwrap());
+        for _ in 0..1500 {
+            rustix::fs::mkdirat(&directory, "deep", Mode::RWXU).unwrap();
+            let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+            directory = rustix::fs::openat(&directory, "deep", flags, Mode::empty()).unwrap();
+        }
+        let sealed = work_dir.path().join("sealed");
+        fs::create_dir_all(sealed.join("in")).unwrap();
+        fs::set_permissions(&sealed, Permissions::from_mode(0)).unwrap();
+        work_dir.remove().unwrap();
+        assert!(names(parent.path()).is_empty());
+        work_dir.remove().unwrap();
     }
 }

@@ -22,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Builds, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {
     let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity));
+    crate::terminal::show_library_logs(args.log_format, args.verbosity);
     let work_dir = match WorkDir::create(&environment::work_dir(&args.work_dir)) {
         Ok(work_dir) => Arc::new(work_dir),
         Err(error) => {

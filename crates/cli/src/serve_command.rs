@@ -8,11 +8,12 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{LogFormat, Verbosity};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, show_library_logs};
 
 /// Serves `dir`. The address goes to stderr once requests are taken, which matters for port 0.
 pub(crate) fn run(dir: PathBuf, listen: SocketAddr) -> ExitCode {
     let terminal = Terminal::new(LogFormat::Text, Verbosity::Info);
+    show_library_logs(LogFormat::Text, Verbosity::Info);
     let shown = dir.display().to_string();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

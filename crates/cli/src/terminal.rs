@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 use build::{Event, Report};
 use sandbox::Stream;
 use serde_json::{Value, json};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{LogFormat, Verbosity};
 
@@ -129,6 +133,24 @@ impl Terminal {
             self.write(&out);
         }
     }
+}
+
+/// Shows what the libraries log, for whoever debugs us. Called once, at the start.
+pub(crate) fn show_library_logs(format: LogFormat, verbosity: Verbosity) {
+    let level = match verbosity {
+        Verbosity::Error => LevelFilter::ERROR,
+        Verbosity::Warn | Verbosity::Info => LevelFilter::WARN,
+        Verbosity::Debug => LevelFilter::DEBUG,
+        Verbosity::Trace => LevelFilter::TRACE,
+    };
+    let ours = Targets::new().with_target("registry", level).with_target("server", level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let layer = match format {
+        LogFormat::Json => layer.json().boxed(),
+        LogFormat::Text | LogFormat::Color => layer.without_time().boxed(),
+    };
+    // It fails only if there is one already, which then shows them.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
 }
 
 impl Report for Terminal {

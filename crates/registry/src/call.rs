@@ -302,7 +302,7 @@ impl Client {
         let pulse = Arc::new(Pulse::new());
         *request.body_mut() = call.payload.body(&pulse);
         // A query may hold the state of an upload or a signature, so it is left out of the log.
-        tracing::debug!(method = %call.method, host = url.host_str(), path = url.path(), "request");
+        tracing::trace!(method = %call.method, host = url.host_str(), path = url.path(), "request");
 
         let timeouts = &self.options().timeouts;
         let then = if call.method == Method::PUT || call.method == Method::PATCH {

@@ -20,7 +20,9 @@ pub(crate) fn write_layout(
     let layout = Layout::create(path).during(during())?;
     for layer in &image.layers {
         let digest = layer.descriptor.digest;
-        layout.import_file(&blob(digest)?, digest, Import::Link).during(during())?;
+        // A base's blob may be kept for later builds, and a layout is its owner's to change.
+        let how = if layer.origin.is_some() { Import::Copy } else { Import::Link };
+        layout.import_file(&blob(digest)?, digest, how).during(during())?;
     }
     layout.write_blob(image.config.bytes()).during(during())?;
     layout.write_blob(image.manifest.bytes()).during(during())?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, MediaType, Reference};
@@ -12,13 +11,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::Finished;
-use crate::engine::{Engine, registry_error};
+use crate::engine::{Engine, registry_error, thrown};
 use crate::error::{Error, Result};
 use crate::event::{Event, Report};
 use crate::image::{Image, Layer};
-
-/// How often to look whether the build is to end.
-const POLL: Duration = Duration::from_millis(100);
 
 /// Uploads to every repository among the destinations. Dropped before the end, it stops what is under way;
 /// what has arrived by then has no name and is the registry's to collect.
@@ -154,16 +150,6 @@ impl Uploads {
             },
             &self.runtime,
         );
-    }
-}
-
-/// Waits until the build is told to end, and gives the signal.
-async fn thrown(cancel: &Cancel) -> i32 {
-    loop {
-        if let Some(signal) = cancel.signal() {
-            return signal;
-        }
-        tokio::time::sleep(POLL).await;
     }
 }
 
