@@ -57,8 +57,8 @@ fn the_image_of_bako_builds_an_image() -> Result<()> {
 /// An image with a C compiler and this machine's own Rust toolchain and downloaded packages, so that
 /// nothing has to be fetched.
 fn rust_image(bako: &Bako, registry: &Registry) -> Result<String> {
-    let packages = ["ca-certificates", "gcc", "g++", "libc6-dev", "cmake", "make", "findutils"];
-    let base = bases::push_debian(bako, registry, bases::Debian { name: "compilers", packages: &packages })?;
+    let packages = ["ca-certificates", "gcc", "libc6-dev"];
+    let base = bases::push_debian(bako, registry, bases::Debian { name: "compiler", packages: &packages })?;
     let context = tempfile::tempdir()?;
     let sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?.trim());
     copy(
