@@ -415,7 +415,7 @@ impl Writer<'_> {
     }
 
     /// With these marks an upper directory does not hold what it shows. The overlay must be mounted with
-    /// [`OVERLAY_OPTIONS`](crate::OVERLAY_OPTIONS), and then there are none.
+    /// the options of [`RunRoot::Stacked`](crate::RunRoot), and then there are none.
     fn refuse_mark(&self, path: &TreePath, file: impl AsFd, mark: &str) -> io::Result<()> {
         if matches!(self.comparison.view, View::Upper) && xattr::overlay_mark(file, mark)?.is_some() {
             return Err(io::Error::other(format!("{path}: overlayfs was mounted with {mark}")));

@@ -3,18 +3,40 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::descent::{Descent, Listed, list};
-use crate::root::open_child;
+use crate::root::{DIRECTORY, open_child};
 use crate::stat::{Stat, set_directory_mtime};
 
 /// Which names stay although what is above them is removed: asked with the inode of the directory.
 pub(crate) type Keep<'a> = &'a dyn Fn(u64, &CStr) -> bool;
 
-/// Removes `name` and everything below it. True if there is nothing at that name now.
+/// Removes a directory of the host and everything below it, whatever modes and flags it was left with. Links
+/// are not followed. What is not there is removed; the directory that holds it is not tampered with.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let open = || rustix::fs::open(path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+    let opened = match open() {
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmod(path, Mode::RWXU)?;
+            open()
+        }
+        opened => opened,
+    };
+    let directory = match opened {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    for listed in list(&directory)? {
+        remove_all(&directory, &listed.name)?;
+    }
+    std::fs::remove_dir(path)
+}
+
+/// Removes `name` and everything below it.
 pub(crate) fn remove_all(directory: impl AsFd, name: &CStr) -> io::Result<()> {
     remove_except(directory, name, &|_, _| false).map(drop)
 }

@@ -30,26 +30,31 @@ pub struct Stub {
 }
 
 /// What must exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StubKind {
     /// A directory to mount on.
     Directory,
     /// A file to mount on.
     File,
-    /// A file that holds this, instead of the image's own, where nothing can be mounted.
-    Content(Vec<u8>),
 }
 
-impl Stub {
-    pub(crate) fn metadata(&self) -> Metadata {
-        let mode = if self.kind == StubKind::Directory { 0o755 } else { 0o644 };
-        Metadata { mode, ..Metadata::default() }
+impl StubKind {
+    /// What is made of it: a directory, or a file with `nothing` in it.
+    pub(crate) fn node(self, nothing: &mut io::Empty) -> (Metadata, Content<'_>) {
+        let (mode, content) = match self {
+            StubKind::Directory => (0o755, Content::Directory),
+            StubKind::File => (0o644, Content::File { size: 0, data: nothing }),
+        };
+        (Metadata { mode, ..Metadata::default() }, content)
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.kind {
-            StubKind::Content(bytes) => bytes,
-            _ => b"",
+    /// True if the image has it already. It is an error if the image has the other kind.
+    pub(crate) fn is_there(self, is_directory: Option<bool>) -> io::Result<bool> {
+        match (self, is_directory) {
+            (_, None) => Ok(false),
+            (StubKind::Directory, Some(true)) | (StubKind::File, Some(false)) => Ok(true),
+            (StubKind::Directory, Some(false)) => Err(io::Error::other("the image has a file there")),
+            (StubKind::File, Some(true)) => Err(io::Error::other("the image has a directory there")),
         }
     }
 }
@@ -76,35 +81,20 @@ enum Undo {
     Remove,
     /// It is a directory that was not there, and stays if a run has put something in it.
     RemoveEmpty,
-    /// What was there is in the side directory, under this name.
-    Restore(CString),
 }
 
 impl PlacedStubs {
-    /// Makes what is missing, and moves to `side` what must be replaced. Nothing else changes, not even the
-    /// times of directories.
-    pub(crate) fn place(
-        root: &Root,
-        side: BorrowedFd<'_>,
-        stubs: &[Stub],
-        ownership: Ownership,
-    ) -> Result<Self, WorkspaceError> {
+    /// Makes what is missing. Nothing else changes, not even the times of directories.
+    pub(crate) fn place(root: &Root, stubs: &[Stub], ownership: Ownership) -> Result<Self, WorkspaceError> {
         let mut placed = PlacedStubs::default();
-        for (number, stub) in stubs.iter().enumerate() {
-            let done = placed.place_one(root, side, number, stub, ownership);
+        for stub in stubs {
+            let done = placed.place_one(root, stub, ownership);
             done.map_err(|source| WorkspaceError::Stub { path: stub.path.clone(), source })?;
         }
         Ok(placed)
     }
 
-    fn place_one(
-        &mut self,
-        root: &Root,
-        side: BorrowedFd<'_>,
-        number: usize,
-        stub: &Stub,
-        ownership: Ownership,
-    ) -> io::Result<()> {
+    fn place_one(&mut self, root: &Root, stub: &Stub, ownership: Ownership) -> io::Result<()> {
         let mut nodes = NodeWriter::new(ownership);
         let parent = stub.path.parent().ok_or(Errno::INVAL)?;
         let steps = &mut self.steps;
@@ -117,37 +107,25 @@ impl PlacedStubs {
         let directory = root.open_directory_making(&parent, &mut make)?;
         let name = name_of(&stub.path);
         let there = match Stat::at(&directory, &name) {
-            Ok(stat) => Some(stat),
+            Ok(stat) => Some(stat.is_directory()),
             Err(Errno::NOENT) => None,
             Err(other) => return Err(other.into()),
         };
-        let undo = match (there, &stub.kind) {
-            (Some(stat), StubKind::Directory) if stat.is_directory() => return Ok(()),
-            (Some(stat), StubKind::File) if !stat.is_directory() => return Ok(()),
-            (Some(stat), StubKind::Content(_)) if !stat.is_directory() => {
-                let aside = CString::new(number.to_string()).expect("digits");
-                keeping_mtime(&directory, || Ok(rustix::fs::renameat(&directory, &name, side, &aside)?))?;
-                Undo::Restore(aside)
-            }
-            (Some(_), StubKind::Directory) => return Err(Errno::NOTDIR.into()),
-            (Some(_), _) => return Err(Errno::ISDIR.into()),
-            (None, _) => Undo::Remove,
-        };
+        if stub.kind.is_there(there)? {
+            return Ok(());
+        }
         keeping_mtime(&directory, || {
-            let mut data = stub.bytes();
-            let mut content = match stub.kind {
-                StubKind::Directory => Content::Directory,
-                _ => Content::File { size: data.len() as u64, data: &mut data },
-            };
-            nodes.make(directory.as_fd(), &name, &stub.metadata(), &mut content)
+            let mut nothing = io::empty();
+            let (metadata, mut content) = stub.kind.node(&mut nothing);
+            nodes.make(directory.as_fd(), &name, &metadata, &mut content)
         })?;
         nodes.finish()?;
-        self.steps.push(Step { directory, name, undo });
+        self.steps.push(Step { directory, name, undo: Undo::Remove });
         Ok(())
     }
 
-    /// Takes away what was made and puts back what was moved.
-    pub(crate) fn undo(self, side: BorrowedFd<'_>) -> io::Result<()> {
+    /// Takes away what was made.
+    pub(crate) fn undo(self) -> io::Result<()> {
         for Step { directory, name, undo } in self.steps.into_iter().rev() {
             // A directory that the run has removed has taken its contents with it.
             if Stat::of(&directory)?.nlink == 0 {
@@ -156,10 +134,6 @@ impl PlacedStubs {
             keeping_mtime(&directory, || match undo {
                 Undo::Remove => remove_all(&directory, &name),
                 Undo::RemoveEmpty => remove_empty(&directory, &name),
-                Undo::Restore(aside) => {
-                    remove_all(&directory, &name)?;
-                    Ok(rustix::fs::renameat(side, &aside, &directory, &name)?)
-                }
             })?;
         }
         Ok(())

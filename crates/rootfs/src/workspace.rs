@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use layer::{Content, LayerIndex, ReadError, Sink, Tree, TreePath};
-use oci::Compression;
+use layer::{ReadError, Sink, Tree, TreePath};
 use rustix::fs::Mode;
 
 use crate::apply::Applier;
@@ -17,14 +16,10 @@ use crate::node::{NodeWriter, Omitted};
 use crate::ownership::Ownership;
 use crate::record::Record;
 use crate::remove::remove_all;
-use crate::root::{Root, name_of};
+use crate::root::Root;
 use crate::scan::Walk;
 use crate::stat::Stat;
-use crate::stub::{PlacedStubs, Stub, StubKind, clean_upper, prune};
-
-/// How an overlay must be mounted for its upper directory to hold what changed, and all of it. With
-/// `userxattr` besides where the mount is made in a user namespace.
-pub const OVERLAY_OPTIONS: &str = "index=off,redirect_dir=off,metacopy=off";
+use crate::stub::{PlacedStubs, Stub, clean_upper, prune};
 
 /// What a run's root is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +77,23 @@ pub struct Workspace {
 pub struct Run {
     /// What the sandbox makes the root of.
     pub root: RunRoot,
-    /// The directory that belongs to the run alone.
-    own: TreePath,
-    stubs: Vec<Stub>,
     excluded: Excluded,
-    placed: PlacedStubs,
-    record: Record,
-    absent: BTreeSet<TreePath>,
+    before: Before,
+}
+
+/// What it takes to find what a run changed.
+#[derive(Debug)]
+enum Before {
+    InPlace {
+        stubs: Vec<Stub>,
+        placed: PlacedStubs,
+        record: Record,
+        absent: BTreeSet<TreePath>,
+    },
+    /// The directory that belongs to the run alone.
+    Stacked {
+        own: TreePath,
+    },
 }
 
 /// What a sandbox makes the root of.
@@ -99,7 +104,9 @@ pub enum RunRoot {
         /// The root.
         directory: PathBuf,
     },
-    /// An overlay, mounted with [`OVERLAY_OPTIONS`].
+    /// An overlay, mounted with `index=off`, `redirect_dir=nofollow` and `metacopy=off`, so that its upper
+    /// directory holds what changed, and all of it; with `userxattr` besides where the mount is made in a
+    /// user namespace.
     Stacked {
         /// Lower directories, topmost first.
         lower: Vec<PathBuf>,
@@ -138,51 +145,29 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Its directory.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Its shape.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        self.shape
-    }
-
     /// What its directories could not take of the layers so far.
     #[must_use]
     pub fn omitted(&self) -> Omitted {
         self.omitted
     }
 
-    /// Lays a layer on top of the tree that is there. After a failure the workspace is of no more use.
-    pub fn apply(
-        &mut self,
-        blob: impl Read + Send,
-        compression: Compression,
-        beneath: &Tree,
-    ) -> Result<LayerIndex, WorkspaceError> {
-        self.with_sink(beneath, |sink| Ok(layer::read_layer(blob, compression, sink)?))
-    }
-
-    /// Lays on top what `write` puts into the sink it is given: a layer that is not read from a blob.
+    /// Lays a layer on top of the tree that is there: what `write` puts into the sink it is given. After a
+    /// failure the workspace is of no more use.
     pub fn with_sink<T>(
         &mut self,
         beneath: &Tree,
         write: impl FnOnce(&mut dyn Sink) -> Result<T, WorkspaceError>,
     ) -> Result<T, WorkspaceError> {
-        let failed = |source| {
-            let directory = self.directory.clone();
-            WorkspaceError::Io { action: "apply a layer", directory, source }
-        };
+        let directory = self.directory.clone();
+        let failed =
+            |source| WorkspaceError::Io { action: "apply a layer", directory: directory.clone(), source };
         let (result, omitted) = if self.shape == Shape::InPlace || self.lowers.len() == 1 {
             let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
             let mut applier = Applier::new(&root, self.ownership);
             let result = write(&mut applier)?;
             (result, applier.finish().map_err(failed)?)
         } else {
-            let own = TreePath::root().child(format!("layer-{}", self.numbered).as_bytes());
+            let own = self.numbered("layer");
             let below = self.below().map_err(failed)?;
             self.make_tree_root(&own, beneath).map_err(failed)?;
             let root = self.home.sub(&own).map_err(failed)?;
@@ -190,7 +175,6 @@ impl Workspace {
             let result = write(&mut writer)?;
             let omitted = writer.finish().map_err(failed)?;
             self.lowers.push(own);
-            self.numbered += 1;
             (result, omitted)
         };
         self.omitted.devices += omitted.devices;
@@ -200,8 +184,6 @@ impl Workspace {
 
     /// Prepares a run. `tree` is what the layers so far add up to.
     pub fn begin(&mut self, tree: &Tree, stubs: &[Stub]) -> Result<Run, WorkspaceError> {
-        let number = self.numbered;
-        self.numbered += 1;
         let mut stubs = stubs.to_vec();
         // Directories come before what is in them.
         stubs.sort_by(|a, b| a.path.cmp(&b.path));
@@ -210,85 +192,64 @@ impl Workspace {
             mounts: stubs.iter().map(|stub| stub.path.clone()).collect(),
             made: missing.filter(|above| tree.get(above).is_none()).collect(),
         };
-        let own = TreePath::root().child(format!("run-{number}").as_bytes());
-        self.make_directory(&own).map_err(|source| self.failed("begin a run", source))?;
         match self.shape {
-            Shape::InPlace => self.begin_in_place(tree, own, stubs, excluded),
-            Shape::Stacked => self.begin_stacked(tree, own, stubs, excluded),
+            Shape::InPlace => self.begin_in_place(tree, stubs, excluded),
+            Shape::Stacked => self.begin_stacked(tree, &stubs, excluded),
         }
     }
 
     fn begin_in_place(
         &self,
         tree: &Tree,
-        own: TreePath,
         stubs: Vec<Stub>,
         excluded: Excluded,
     ) -> Result<Run, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
         let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
-        let side = self.home.open_directory(&own).map_err(failed)?;
-        let placed = PlacedStubs::place(&root, side.as_fd(), &stubs, self.ownership)?;
+        let placed = PlacedStubs::place(&root, &stubs, self.ownership)?;
         let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
-        record.settle(&side).map_err(failed)?;
+        record.settle(&self.home).map_err(failed)?;
         let root = RunRoot::InPlace { directory: self.path(&self.lowers[0]) };
-        Ok(Run { root, own, stubs, excluded, placed, record, absent })
+        Ok(Run { root, excluded, before: Before::InPlace { stubs, placed, record, absent } })
     }
 
     fn begin_stacked(
-        &self,
+        &mut self,
         tree: &Tree,
-        own: TreePath,
-        stubs: Vec<Stub>,
+        stubs: &[Stub],
         excluded: Excluded,
     ) -> Result<Run, WorkspaceError> {
+        let own = self.numbered("run");
         let failed = |source| self.failed("begin a run", source);
-        let [upper, work, over, under] =
-            ["upper", "work", "over", "under"].map(|name| own.child(name.as_bytes()));
+        let [upper, work, under] = ["upper", "work", "under"].map(|name| own.child(name.as_bytes()));
+        self.make_directory(&own).map_err(failed)?;
         self.make_tree_root(&upper, tree).map_err(failed)?;
         self.make_directory(&work).map_err(failed)?;
         let mut lower: Vec<PathBuf> = self.lowers.iter().rev().map(|lower| self.path(lower)).collect();
-        // Beneath everything a stub leaves no trace in the upper directory; one with content of its own must
-        // lie on top of the image's.
-        let (content, mount): (Vec<&Stub>, Vec<&Stub>) =
-            stubs.iter().partition(|stub| matches!(stub.kind, StubKind::Content(_)));
-        if self.lay_out(&under, tree, &mount)? {
+        // Beneath everything a stub leaves no trace in the upper directory.
+        if self.lay_out(&under, tree, stubs)? {
             lower.push(self.path(&under));
         }
-        if self.lay_out(&over, tree, &content)? {
-            lower.insert(0, self.path(&over));
-        }
         let root = RunRoot::Stacked { lower, upper: self.path(&upper), work: self.path(&work) };
-        let placed = PlacedStubs::default();
-        Ok(Run { root, own, stubs, excluded, placed, record: Record::default(), absent: BTreeSet::new() })
+        Ok(Run { root, excluded, before: Before::Stacked { own } })
     }
 
-    /// Makes a lower directory of stubs. False if none was needed.
-    fn lay_out(&self, own: &TreePath, tree: &Tree, stubs: &[&Stub]) -> Result<bool, WorkspaceError> {
+    /// Makes a lower directory of the stubs that are missing. False if none is.
+    fn lay_out(&self, own: &TreePath, tree: &Tree, stubs: &[Stub]) -> Result<bool, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
         self.make_tree_root(own, tree).map_err(failed)?;
         let root = self.home.sub(own).map_err(failed)?;
         let mut writer = LowerWriter::new(&root, tree, &[], self.ownership);
         let mut any = false;
-        for stub in stubs {
-            let there = tree.get(&stub.path).map(|inode| inode.node.is_directory());
-            let wanted = stub.kind == StubKind::Directory;
-            let failed = |source| WorkspaceError::Stub { path: stub.path.clone(), source };
-            match there {
-                Some(directory) if directory != wanted => {
-                    let text =
-                        if wanted { "the image has a file there" } else { "the image has a directory there" };
-                    return Err(failed(io::Error::other(text)));
-                }
-                Some(_) if !matches!(stub.kind, StubKind::Content(_)) => continue,
-                _ => {}
+        for Stub { path, kind } in stubs {
+            let failed = |source| WorkspaceError::Stub { path: path.clone(), source };
+            let there = tree.get(path).map(|inode| inode.node.is_directory());
+            if kind.is_there(there).map_err(failed)? {
+                continue;
             }
-            let mut data = stub.bytes();
-            let content = match stub.kind {
-                StubKind::Directory => Content::Directory,
-                _ => Content::File { size: data.len() as u64, data: &mut data },
-            };
-            writer.put(&stub.path, &stub.metadata(), content).map_err(failed)?;
+            let mut nothing = io::empty();
+            let (metadata, content) = kind.node(&mut nothing);
+            writer.put(path, &metadata, content).map_err(failed)?;
             any = true;
         }
         writer.finish().map_err(failed)?;
@@ -305,10 +266,8 @@ impl Workspace {
         clamp_mtime: Option<i64>,
         sink: &mut dyn Sink,
     ) -> Result<Omitted, WorkspaceError> {
-        let omitted = self
-            .find_changes(run, tree, clamp_mtime, sink)
-            .map_err(|source| self.failed("find what the run changed", source))?;
-        Ok(omitted)
+        self.find_changes(run, tree, clamp_mtime, sink)
+            .map_err(|source| self.failed("find what the run changed", source))
     }
 
     fn find_changes(
@@ -318,34 +277,31 @@ impl Workspace {
         clamp_mtime: Option<i64>,
         sink: &mut dyn Sink,
     ) -> io::Result<Omitted> {
-        let Run { root: _, own, stubs, excluded, placed, record, absent } = run;
+        let Run { root: _, excluded, before } = run;
         let ownership = self.ownership;
-        let (root, view) = match self.shape {
-            Shape::InPlace => {
-                let root = self.home.sub(&self.lowers[0])?;
-                placed.undo(self.home.open_directory(&own)?.as_fd())?;
-                prune(&root, tree, &stubs, ownership)?;
-                (root, View::Whole { record: &record, absent: &absent })
-            }
-            Shape::Stacked => {
-                let upper = self.home.sub(&own.child(b"upper"))?;
-                clean_upper(&upper, &excluded)?;
-                (upper, View::Upper)
-            }
+        let compare = |root: &Root, view, sink| {
+            Comparison { tree, view, excluded: &excluded, ownership, clamp_mtime }.write(root, sink)
         };
-        let comparison = Comparison { tree, view, excluded: &excluded, ownership, clamp_mtime };
-        let omitted = comparison.write(&root, sink)?;
-        match self.shape {
-            Shape::InPlace => remove_all(&self.home, &name_of(&own))?,
-            Shape::Stacked => {
+        match before {
+            Before::InPlace { stubs, placed, record, absent } => {
+                let root = self.home.sub(&self.lowers[0])?;
+                placed.undo()?;
+                prune(&root, tree, &stubs, ownership)?;
+                compare(&root, View::Whole { record: &record, absent: &absent }, sink)
+            }
+            Before::Stacked { own } => {
+                let upper = own.child(b"upper");
+                let root = self.home.sub(&upper)?;
+                clean_upper(&root, &excluded)?;
+                let omitted = compare(&root, View::Upper, sink)?;
                 let directory = self.home.open_directory(&own)?;
-                for name in [c"work", c"over", c"under"] {
+                for name in [c"work", c"under"] {
                     remove_all(&directory, name)?;
                 }
-                self.lowers.push(own.child(b"upper"));
+                self.lowers.push(upper);
+                Ok(omitted)
             }
         }
-        Ok(omitted)
     }
 
     /// Opens a regular file of the tree for reading: the topmost directory that has it.
@@ -359,20 +315,15 @@ impl Workspace {
         Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} is in none of its directories")))
     }
 
-    /// Removes everything, whatever modes and flags the commands have left.
-    pub fn remove(self) -> Result<(), WorkspaceError> {
-        let remove = || {
-            for listed in crate::descent::list(&self.home)? {
-                remove_all(&self.home, &listed.name)?;
-            }
-            std::fs::remove_dir(&self.directory)
-        };
-        remove().map_err(|source| self.failed("remove everything", source))
-    }
-
     /// Every directory that holds the tree, topmost first.
     fn below(&self) -> io::Result<Vec<Root>> {
         self.lowers.iter().rev().map(|lower| self.home.sub(lower)).collect()
+    }
+
+    /// A path in the workspace that was never used.
+    fn numbered(&mut self, purpose: &str) -> TreePath {
+        self.numbered += 1;
+        TreePath::root().child(format!("{purpose}-{}", self.numbered).as_bytes())
     }
 
     fn path(&self, below: &TreePath) -> PathBuf {

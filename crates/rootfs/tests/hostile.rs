@@ -602,11 +602,11 @@ fn merged(place: &Place, resolver: Resolver, layers: [&[u8]; 2]) -> Result<Vec<S
 fn stacked(place: &Place, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
     let mut workspace = Workspace::create(&place.root, Shape::Stacked, Ownership::Kernel).unwrap();
     let mut tree = Tree::new();
-    let index = workspace.apply(layers[0], Compression::None, &tree).unwrap();
+    let index = common::apply(&mut workspace, layers[0], &tree).unwrap();
     tree.apply(0, &index);
     let first = workspace.begin(&tree, &[]).unwrap();
     workspace.changes(first, &tree, None, &mut Discard).unwrap();
-    let applied = workspace.apply(layers[1], Compression::None, &tree);
+    let applied = common::apply(&mut workspace, layers[1], &tree);
     let shown = applied.map_err(|error| format!("{error:?}")).and_then(|index| {
         tree.apply(1, &index);
         let second = workspace.begin(&tree, &[]).unwrap();
@@ -614,7 +614,7 @@ fn stacked(place: &Place, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
         let overlay = common::Overlay::mount(&place.root.with_file_name("merged"), lower, upper, work)?;
         Ok(shown_with_tree(&overlay.at, &tree))
     });
-    workspace.remove().unwrap();
+    rootfs::remove_tree(&place.root).unwrap();
     shown
 }
 

@@ -16,7 +16,6 @@ use common::CLAMP;
 use layer::{
     Change, Content, ContentHash, Inode, Kind, LayerWriter, Metadata, Node, Tree, TreePath, WriteOptions,
 };
-use oci::Compression;
 use rootfs::{Ownership, RunRoot, Shape, Stub, StubKind, Workspace};
 
 /// Numbers that are the same each time (xorshift64).
@@ -185,21 +184,21 @@ fn check(seed: u64) -> bool {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut workspaces = [Shape::InPlace, Shape::Stacked].map(|shape| {
         let directory = scratch.path().join(format!("{shape:?}"));
-        Workspace::create(&directory, shape, Ownership::Kernel).unwrap()
+        (shape, Workspace::create(&directory, shape, Ownership::Kernel).unwrap())
     });
     let mut tree = Tree::new();
     for step in 0..6 {
         if dice.roll(2) == 0 {
             let (blob, after) = layer(&mut dice, &tree, step);
-            for workspace in &mut workspaces {
-                workspace.apply(&blob[..], Compression::None, &tree).unwrap();
+            for (_, workspace) in &mut workspaces {
+                common::apply(workspace, &blob, &tree).unwrap();
             }
             tree = after;
             continue;
         }
         let stubs = [Stub { path: TreePath::new("proc").unwrap(), kind: StubKind::Directory }];
         let (seed, mut outcomes) = (dice.0.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1, Vec::new());
-        for workspace in &mut workspaces {
+        for (shape, workspace) in &mut workspaces {
             let run = workspace.begin(&tree, &stubs).unwrap();
             let mut overlay = None;
             let root = match &run.root {
@@ -214,7 +213,6 @@ fn check(seed: u64) -> bool {
                     }
                 }
             };
-            let shape = workspace.shape();
             let before = common::directory(&root, &HIDDEN);
             assert_eq!(before, common::tree(&tree, &HIDDEN), "step {step}, before a command, {shape:?}");
             command(&mut Dice(seed), &root, &tree);
@@ -233,9 +231,6 @@ fn check(seed: u64) -> bool {
         assert_eq!(outcomes[0].1, outcomes[1].1, "step {step}, the bytes");
         tree = outcomes.pop().unwrap().2;
         dice.roll(2);
-    }
-    for workspace in workspaces {
-        workspace.remove().unwrap();
     }
     true
 }

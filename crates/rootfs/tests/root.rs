@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 
 use layer::TreePath;
-use rootfs::{Ownership, Resolver, Root, Shape, SourceDirectory, SourceKind, Workspace};
+use rootfs::{Resolver, Root, SourceDirectory, SourceKind};
 
 fn path(text: &str) -> TreePath {
     TreePath::new(text).unwrap()
@@ -162,9 +162,7 @@ fn what_is_copied() {
 #[test]
 fn everything_can_be_removed() {
     let scratch = tempfile::tempdir().unwrap();
-    let at = scratch.path().join("w");
-    let workspace = Workspace::create(&at, Shape::InPlace, Ownership::Kernel).unwrap();
-    let root = at.join("root");
+    let root = scratch.path().join("root");
     fs::create_dir_all(root.join("no/no")).unwrap();
     fs::write(root.join("no/no/file"), "").unwrap();
     let mut directory = OwnedFd::from(File::open(&root).unwrap());
@@ -177,12 +175,17 @@ fn everything_can_be_removed() {
     if !immutable.is_ok_and(|run| run.status.success()) {
         println!("not tested: chattr +i does not work here");
     }
-    for forbidden in ["no/no", "no"] {
+    for forbidden in ["no/no", "no", ""] {
         fs::set_permissions(root.join(forbidden), fs::Permissions::from_mode(0o0)).unwrap();
     }
     symlink(scratch.path(), root.join("link")).unwrap();
     fs::write(scratch.path().join("beside"), "").unwrap();
-    workspace.remove().unwrap();
-    assert!(!at.exists());
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    rootfs::remove_tree(&root).unwrap();
+    assert!(!root.exists());
+    rootfs::remove_tree(&root).unwrap();
+    assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o750);
+    symlink(".", &root).unwrap();
+    assert!(rootfs::remove_tree(&root).is_err(), "a link is not followed");
     assert!(scratch.path().join("beside").exists());
 }

@@ -10,7 +10,6 @@ mod common;
 use std::path::Path;
 
 use layer::{LayerWriter, Tree, TreePath, WriteOptions};
-use oci::Compression;
 use rootfs::{Ownership, RunRoot, Shape, Stub, StubKind, Workspace};
 
 const BASE: &str = "
@@ -21,22 +20,15 @@ touch dev/null
 find . -exec touch -h -d @1000000 {} +
 ";
 
-type Make = fn() -> StubKind;
-
 struct Case {
     name: &'static str,
-    stubs: &'static [(&'static str, Make)],
+    stubs: &'static [(&'static str, StubKind)],
     /// What is looked at while the run lasts.
     run: &'static str,
     changes: &'static str,
 }
 
-fn content() -> StubKind {
-    StubKind::Content(b"ours".to_vec())
-}
-
-const DIRECTORY: Make = || StubKind::Directory;
-const FILE: Make = || StubKind::File;
+use StubKind::{Directory as DIRECTORY, File as FILE};
 
 const CASES: &[Case] = &[
     Case {
@@ -52,38 +44,32 @@ const CASES: &[Case] = &[
         changes: "",
     },
     Case {
-        name: "contents instead of the image's",
-        stubs: &[("etc/hosts", content)],
-        run: "grep ours etc/hosts",
+        name: "what is there as a link",
+        stubs: &[("etc/resolv.conf", FILE)],
+        run: "test -L etc/resolv.conf",
         changes: "",
     },
     Case {
-        name: "contents instead of a link",
-        stubs: &[("etc/resolv.conf", content)],
-        run: "grep ours etc/resolv.conf",
+        name: "what the command changed",
+        stubs: &[("etc/new", FILE), ("z/new", FILE)],
+        run: "echo x >> etc/new\nchmod 0 z/new",
         changes: "",
     },
     Case {
-        name: "contents where nothing was",
-        stubs: &[("etc/new", content), ("z/new", content)],
-        run: "grep ours etc/new z/new",
+        name: "what the command removed",
+        stubs: &[("etc/new", FILE), ("z/new", FILE), ("z/d", DIRECTORY)],
+        run: "rm -r etc/new z\ntouch -d @1000000 etc",
         changes: "",
     },
     Case {
-        name: "contents that the command changed",
-        stubs: &[("etc/hosts", content)],
-        run: "echo x >> etc/hosts",
-        changes: "",
-    },
-    Case {
-        name: "contents that the command removed",
-        stubs: &[("etc/hosts", content)],
-        run: "rm etc/hosts\ntouch -d @1000000 etc",
+        name: "what the command replaced",
+        stubs: &[("etc/new", FILE), ("z", DIRECTORY)],
+        run: "rm -r etc/new z\nmkdir etc/new\necho x > etc/new/x\necho x > z\ntouch -d @1000000 etc",
         changes: "",
     },
     Case {
         name: "something beside a stub",
-        stubs: &[("etc/hosts", content), ("a/b/c", DIRECTORY)],
+        stubs: &[("etc/new", FILE), ("a/b/c", DIRECTORY)],
         run: "echo x > etc/x\necho x > a/x",
         changes: "+/a/ +/a/x +/etc/ +/etc/x",
     },
@@ -109,10 +95,10 @@ fn check(case: &Case, shape: Shape) {
     common::script(&source, BASE);
     let mut workspace = Workspace::create(&scratch.path().join("w"), shape, Ownership::Kernel).unwrap();
     let mut tree = Tree::new();
-    let index = workspace.apply(&common::tar(&source)[..], Compression::None, &tree).unwrap();
+    let index = common::apply(&mut workspace, &common::tar(&source), &tree).unwrap();
     tree.apply(0, &index);
     let stubs: Vec<Stub> =
-        stubs.iter().map(|(path, kind)| Stub { path: TreePath::new(path).unwrap(), kind: kind() }).collect();
+        stubs.iter().map(|(path, kind)| Stub { path: TreePath::new(path).unwrap(), kind: *kind }).collect();
     for stubs in [&stubs[..], &[]] {
         let again = stubs.is_empty();
         let run = workspace.begin(&tree, stubs).unwrap();
@@ -135,7 +121,6 @@ fn check(case: &Case, shape: Shape) {
         assert_eq!(common::changes(&index), if again { "" } else { changes }, "{name}, {shape:?}");
         tree.apply(1, &index);
     }
-    workspace.remove().unwrap();
 }
 
 #[test]
@@ -158,7 +143,7 @@ fn a_directory_with_a_stub_moves_away() {
     }
     let case = Case {
         name: "moved",
-        stubs: &[("etc/hosts", content)],
+        stubs: &[("etc/new", FILE)],
         run: "mv etc other\ntouch -d @1000000 .",
         changes: "-/etc +/other/ +/other/hosts +/other/resolv.conf",
     };
@@ -178,9 +163,8 @@ fn the_image_is_in_the_way() {
         common::script(&source, BASE);
         let mut workspace = Workspace::create(&scratch.path().join("w"), shape, Ownership::Kernel).unwrap();
         let mut tree = Tree::new();
-        tree.apply(0, &workspace.apply(&common::tar(&source)[..], Compression::None, &tree).unwrap());
-        for (path, kind) in [("etc/hosts", StubKind::Directory), ("mnt", StubKind::File), ("etc", content())]
-        {
+        tree.apply(0, &common::apply(&mut workspace, &common::tar(&source), &tree).unwrap());
+        for (path, kind) in [("etc/hosts", DIRECTORY), ("mnt", FILE)] {
             let stub = Stub { path: TreePath::new(path).unwrap(), kind };
             let error = workspace.begin(&tree, &[stub]).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot make a mount target at /{path}"), "{shape:?}");

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use layer::{Change, ContentHash, Inode, Kind, LayerIndex, Tree, TreePath};
+use oci::Compression;
+use rootfs::{Workspace, WorkspaceError};
 
 /// Later than everything that tests make on purpose: what happens now is shown as this.
 pub(crate) const CLAMP: i64 = 2_000_000;
@@ -195,6 +197,15 @@ pub(crate) fn tar(directory: &Path) -> Vec<u8> {
     run.stdout
 }
 
+/// Lays a layer on top of the tree in a workspace.
+pub(crate) fn apply(
+    workspace: &mut Workspace,
+    layer: &[u8],
+    beneath: &Tree,
+) -> Result<LayerIndex, WorkspaceError> {
+    workspace.with_sink(beneath, |sink| Ok(layer::read_layer(layer, Compression::None, sink)?))
+}
+
 /// True if this can be tested here; else says why not.
 pub(crate) fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -214,11 +225,10 @@ impl Overlay {
         fs::create_dir_all(at).unwrap();
         let lower: Vec<String> = lower.iter().map(|path| path.display().to_string()).collect();
         let options = format!(
-            "lowerdir={},upperdir={},workdir={},{},volatile",
+            "lowerdir={},upperdir={},workdir={},index=off,redirect_dir=nofollow,metacopy=off,volatile",
             lower.join(":"),
             upper.display(),
-            work.display(),
-            rootfs::OVERLAY_OPTIONS
+            work.display()
         );
         let run = Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(at).output();
         match run {
