@@ -175,10 +175,10 @@ fn everything_can_be_removed() {
     if !immutable.is_ok_and(|run| run.status.success()) {
         println!("not tested: chattr +i does not work here");
     }
+    symlink(scratch.path(), root.join("link")).unwrap();
     for forbidden in ["no/no", "no", ""] {
         fs::set_permissions(root.join(forbidden), fs::Permissions::from_mode(0o0)).unwrap();
     }
-    symlink(scratch.path(), root.join("link")).unwrap();
     fs::write(scratch.path().join("beside"), "").unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
     rootfs::remove_tree(&root).unwrap();
