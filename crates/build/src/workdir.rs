@@ -187,7 +187,7 @@ mod tests {
         }
         let sealed = work_dir.path().join("sealed");
         fs::create_dir_all(sealed.join("in")).unwrap();
-        fs::set_permissions(&sealed, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&sealed, Permissions::from_mode(0o0)).unwrap();
         work_dir.remove().unwrap();
         assert!(names(parent.path()).is_empty());
         work_dir.remove().unwrap();
