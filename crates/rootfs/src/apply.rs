@@ -11,7 +11,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::descent::list;
-use crate::node::{Made, NodeWriter, Omitted};
+use crate::node::NodeWriter;
 use crate::ownership::Ownership;
 use crate::remove::{remove_all, remove_except};
 use crate::root::{Root, name_of, open_child};
@@ -81,8 +81,8 @@ impl<'a> Applier<'a> {
         Applier { root, nodes: NodeWriter::new(ownership), parent: None, placed: Placed::default() }
     }
 
-    /// Ends the layer, and says what of it the directory could not take.
-    pub fn finish(mut self) -> io::Result<Omitted> {
+    /// Ends the layer.
+    pub fn finish(mut self) -> io::Result<()> {
         self.leave()?;
         self.nodes.finish()
     }
@@ -168,10 +168,7 @@ impl Sink for Applier<'_> {
                 return nodes.redescribe(open_child(directory, &name)?, metadata);
             }
         }
-        let made =
-            self.replace(&name, |directory, nodes| nodes.make(directory, &name, metadata, &mut content))?;
-        debug_assert!(made == Made::Yes || self.nodes.has_omitted_devices());
-        Ok(())
+        self.replace(&name, |directory, nodes| nodes.make(directory, &name, metadata, &mut content)).map(drop)
     }
 
     fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {

@@ -21,7 +21,6 @@ use layer::{Content, ContentHash, Inode, Kind, Metadata, Sink, Tree, TreePath};
 use rustix::fs::FileType;
 
 use crate::descent::Listed;
-use crate::node::Omitted;
 use crate::ownership::Ownership;
 use crate::record::Record;
 use crate::root::{Root, open_child};
@@ -78,7 +77,7 @@ pub(crate) struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Writes what differs to the sink.
-    pub(crate) fn write(&self, root: &Root, sink: &mut dyn Sink) -> io::Result<Omitted> {
+    pub(crate) fn write(&self, root: &Root, sink: &mut dyn Sink) -> io::Result<()> {
         let mut writer = Writer {
             comparison: self,
             root,
@@ -89,7 +88,6 @@ impl Comparison<'_> {
             linked_before: None,
             pending: Vec::new(),
             buffer: vec![0; BUFFER],
-            omitted: Omitted::default(),
         };
         let mut walk = Walk::new(root.open_directory(&TreePath::root())?, TreePath::root())?;
         if !self.is_unmoved(&TreePath::root(), &Stat::of(root)?) {
@@ -110,11 +108,9 @@ impl Comparison<'_> {
                 }
             } else if !unmoved {
                 writer.other(&walk, &found)?;
-            } else if found.stat.file_type() == FileType::Socket {
-                writer.omitted.sockets += 1;
             }
         }
-        Ok(writer.omitted)
+        Ok(())
     }
 
     /// All names of files that have several.
@@ -185,7 +181,6 @@ struct Writer<'a> {
     /// Directories that are written once something in them is.
     pending: Vec<(TreePath, Metadata)>,
     buffer: Vec<u8>,
-    omitted: Omitted,
 }
 
 impl Writer<'_> {
@@ -255,7 +250,6 @@ impl Writer<'_> {
     fn other(&mut self, walk: &Walk, found: &Found) -> io::Result<()> {
         let Found { path, stat, .. } = found;
         if stat.file_type() == FileType::Socket {
-            self.omitted.sockets += 1;
             return Ok(());
         }
         let names = if stat.nlink > 1 { self.names(stat.identity())? } else { Vec::new() };

@@ -31,7 +31,7 @@ pub(crate) struct Unfilled {
 /// Fills files in the background. Dropped, it waits for those it has.
 #[derive(Debug)]
 pub(crate) struct Filler {
-    work: Option<(SyncSender<Unfilled>, JoinHandle<io::Result<u64>>)>,
+    work: Option<(SyncSender<Unfilled>, JoinHandle<io::Result<()>>)>,
     used: Receiver<Vec<u8>>,
 }
 
@@ -40,20 +40,17 @@ impl Filler {
         let (sender, unfilled) = sync_channel::<Unfilled>(WAITING);
         let (give_back, used) = sync_channel(WAITING);
         let thread = std::thread::spawn(move || {
-            let mut omitted = 0;
             for Unfilled { name, mut file, mut bytes, metadata } in unfilled {
-                let filled = file
-                    .write_all(&bytes)
+                file.write_all(&bytes)
                     .and_then(|()| describe(ownership, OwnedFd::from(file), &metadata))
                     .map_err(|error| {
                         io::Error::new(error.kind(), format!("{}: {error}", name.to_string_lossy()))
                     })?;
-                omitted += filled;
                 bytes.clear();
                 // There are enough already, or nobody wants more.
                 drop(give_back.try_send(bytes));
             }
-            Ok(omitted)
+            Ok(())
         });
         Filler { work: Some((sender, thread)), used }
     }
@@ -73,9 +70,9 @@ impl Filler {
         Err(self.finish().err().unwrap_or_else(|| io::Error::other("the files' writer is gone")))
     }
 
-    /// Waits until every file is filled, and returns how many attributes could not be set.
-    pub(crate) fn finish(&mut self) -> io::Result<u64> {
-        let Some((sender, thread)) = self.work.take() else { return Ok(0) };
+    /// Waits until every file is filled.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        let Some((sender, thread)) = self.work.take() else { return Ok(()) };
         drop(sender);
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }

@@ -23,7 +23,6 @@ mod workspace;
 mod xattr;
 
 pub use apply::Applier;
-pub use node::Omitted;
 pub use ownership::Ownership;
 pub use remove::remove_tree;
 pub use root::{Resolver, Root};

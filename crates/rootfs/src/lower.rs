@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::apply::{leads_nowhere, undescribed};
 use crate::descent::list;
-use crate::node::{Made, NodeWriter, Omitted, overlay_whiteout};
+use crate::node::{Made, NodeWriter, overlay_whiteout};
 use crate::ownership::Ownership;
 use crate::remove::remove_all;
 use crate::resolve::MAX_LINKS;
@@ -53,7 +53,7 @@ impl<'a> LowerWriter<'a> {
         LowerWriter { own, beneath, below, nodes, mirrored: BTreeSet::new(), parent: None }
     }
 
-    pub(crate) fn finish(mut self) -> io::Result<Omitted> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.nodes.finish()
     }
 

@@ -18,24 +18,12 @@ use crate::xattr;
 /// Large files are copied in pieces of so many bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// What a layer or a run has and a directory or a layer cannot hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Omitted {
-    /// Device nodes that we may not make, which in a user namespace is all of them.
-    pub devices: u64,
-    /// Extended attributes that the filesystem does not take or that we may not set.
-    pub xattrs: u64,
-    /// Sockets, which a tar cannot hold.
-    pub sockets: u64,
-}
-
 /// Makes nodes.
 #[derive(Debug)]
 pub(crate) struct NodeWriter {
     ownership: Ownership,
     buffer: Vec<u8>,
     filler: Option<Filler>,
-    omitted: Omitted,
 }
 
 /// Whether there is something at the name now.
@@ -47,20 +35,12 @@ pub(crate) enum Made {
 
 impl NodeWriter {
     pub(crate) fn new(ownership: Ownership) -> Self {
-        NodeWriter { ownership, buffer: Vec::new(), filler: None, omitted: Omitted::default() }
+        NodeWriter { ownership, buffer: Vec::new(), filler: None }
     }
 
-    /// Waits until all is on disk, and says what could not be.
-    pub(crate) fn finish(&mut self) -> io::Result<Omitted> {
-        if let Some(mut filler) = self.filler.take() {
-            self.omitted.xattrs += filler.finish()?;
-        }
-        Ok(self.omitted)
-    }
-
-    /// True if a device could not be made so far.
-    pub(crate) fn has_omitted_devices(&self) -> bool {
-        self.omitted.devices > 0
+    /// Waits until all is on disk.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.filler.take().map_or(Ok(()), |mut filler| filler.finish())
     }
 
     /// Makes a directory where nothing is.
@@ -117,7 +97,6 @@ impl NodeWriter {
         };
         // In an overlay's directory this node would mean that the name is gone.
         if device == (FileType::CharacterDevice, 0) {
-            self.omitted.devices += 1;
             return match crate::Stat::at(parent, name) {
                 Err(Errno::NOENT) => Ok(Made::Omitted),
                 Err(other) => Err(other.into()),
@@ -126,10 +105,8 @@ impl NodeWriter {
         }
         match mknod(parent, name, device, mode) {
             Ok(()) => {}
-            Err(Errno::PERM) => {
-                self.omitted.devices += 1;
-                return Ok(Made::Omitted);
-            }
+            // In a user namespace nobody may make devices.
+            Err(Errno::PERM) => return Ok(Made::Omitted),
             Err(other) => return Err(other.into()),
         }
         self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
@@ -142,14 +119,12 @@ impl NodeWriter {
     fn complete(&mut self, parent: BorrowedFd<'_>, name: &CStr, metadata: &Metadata) -> io::Result<Made> {
         // The attributes that images have are those of files and directories: the kernel refuses `user.*`
         // on everything else (xattr(7)).
-        self.omitted.xattrs += metadata.xattrs.len() as u64;
         rustix::fs::utimensat(parent, name, &times((metadata.mtime, 0)), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(Made::Yes)
     }
 
     fn describe(&mut self, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
-        self.omitted.xattrs += describe(self.ownership, file, metadata)?;
-        Ok(())
+        describe(self.ownership, file, metadata)
     }
 
     /// Small contents are read at once and written in the background; large ones are copied in pieces.
@@ -196,15 +171,13 @@ impl NodeWriter {
     }
 }
 
-/// Gives a new file or directory its owner, attributes, mode and time, and returns how many attributes could
-/// not be set. The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w`
+/// Gives a new file or directory its owner, attributes, mode and time. The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w`
 /// refuses attributes to those who are not root.
-pub(crate) fn describe(ownership: Ownership, file: impl AsFd, metadata: &Metadata) -> io::Result<u64> {
+pub(crate) fn describe(ownership: Ownership, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
     ownership.give(&file, metadata.uid, metadata.gid)?;
-    let omitted = if metadata.xattrs.is_empty() { 0 } else { xattr::set(&file, &metadata.xattrs)? };
+    xattr::set(&file, &metadata.xattrs)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
-    rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?;
-    Ok(omitted)
+    Ok(rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?)
 }
 
 /// Makes the node by which overlayfs says that a name is gone, which needs no privilege.

@@ -59,7 +59,7 @@ impl Root {
     }
 
     /// Another root on a directory inside this one; links are followed.
-    pub fn sub(&self, path: &TreePath) -> io::Result<Self> {
+    pub(crate) fn sub(&self, path: &TreePath) -> io::Result<Self> {
         Ok(Root { directory: self.open_directory(path)?, resolver: self.resolver })
     }
 
@@ -97,7 +97,7 @@ impl Root {
 
     /// The directory that holds `path`, links on the way followed, and the name in it: what the system calls
     /// that end in `at` want. The root itself has no such name.
-    pub fn parent(&self, path: &TreePath) -> io::Result<(OwnedFd, CString)> {
+    pub(crate) fn parent(&self, path: &TreePath) -> io::Result<(OwnedFd, CString)> {
         let parent = path.parent().ok_or(Errno::INVAL)?;
         Ok((self.open_directory(&parent)?, name_of(path)))
     }

@@ -32,12 +32,12 @@ pub struct Stat {
 
 impl Stat {
     /// Of an open descriptor.
-    pub fn of(fd: impl AsFd) -> rustix::io::Result<Self> {
+    pub(crate) fn of(fd: impl AsFd) -> rustix::io::Result<Self> {
         rustix::fs::fstat(fd).map(|stat| Stat::from_kernel(&stat))
     }
 
     /// Of a name in a directory.
-    pub fn at(directory: impl AsFd, name: &CStr) -> rustix::io::Result<Self> {
+    pub(crate) fn at(directory: impl AsFd, name: &CStr) -> rustix::io::Result<Self> {
         rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Stat::from_kernel(&stat))
     }
 
@@ -59,8 +59,7 @@ impl Stat {
     }
 
     /// What type of node it is.
-    #[must_use]
-    pub fn file_type(&self) -> FileType {
+    pub(crate) fn file_type(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
 
@@ -71,8 +70,7 @@ impl Stat {
     }
 
     /// True for a character device 0:0, by which overlayfs says that a name is gone.
-    #[must_use]
-    pub fn is_overlay_whiteout(&self) -> bool {
+    pub(crate) fn is_overlay_whiteout(&self) -> bool {
         self.file_type() == FileType::CharacterDevice && self.rdev == 0
     }
 

@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use crate::apply::Applier;
 use crate::changes::{Comparison, Excluded, View};
 use crate::lower::LowerWriter;
-use crate::node::{NodeWriter, Omitted};
+use crate::node::NodeWriter;
 use crate::ownership::Ownership;
 use crate::record::Record;
 use crate::remove::remove_all;
@@ -69,7 +69,6 @@ pub struct Workspace {
     lowers: Vec<TreePath>,
     /// How many directories were numbered.
     numbered: u32,
-    omitted: Omitted,
 }
 
 /// A run that was begun.
@@ -132,23 +131,10 @@ impl Workspace {
             Shape::Stacked => b"base",
             Shape::InPlace => b"root",
         });
-        let workspace = Workspace {
-            directory,
-            home,
-            shape,
-            ownership,
-            lowers: vec![first.clone()],
-            numbered: 0,
-            omitted: Omitted::default(),
-        };
+        let workspace =
+            Workspace { directory, home, shape, ownership, lowers: vec![first.clone()], numbered: 0 };
         workspace.make_tree_root(&first, &Tree::new()).map_err(|source| workspace.failed(action, source))?;
         Ok(workspace)
-    }
-
-    /// What its directories could not take of the layers so far.
-    #[must_use]
-    pub fn omitted(&self) -> Omitted {
-        self.omitted
     }
 
     /// Lays a layer on top of the tree that is there: what `write` puts into the sink it is given. After a
@@ -161,11 +147,12 @@ impl Workspace {
         let directory = self.directory.clone();
         let failed =
             |source| WorkspaceError::Io { action: "apply a layer", directory: directory.clone(), source };
-        let (result, omitted) = if self.shape == Shape::InPlace || self.lowers.len() == 1 {
+        if self.shape == Shape::InPlace || self.lowers.len() == 1 {
             let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
             let mut applier = Applier::new(&root, self.ownership);
             let result = write(&mut applier)?;
-            (result, applier.finish().map_err(failed)?)
+            applier.finish().map_err(failed)?;
+            Ok(result)
         } else {
             let own = self.numbered("layer");
             let below = self.below().map_err(failed)?;
@@ -173,13 +160,10 @@ impl Workspace {
             let root = self.home.sub(&own).map_err(failed)?;
             let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership);
             let result = write(&mut writer)?;
-            let omitted = writer.finish().map_err(failed)?;
+            writer.finish().map_err(failed)?;
             self.lowers.push(own);
-            (result, omitted)
-        };
-        self.omitted.devices += omitted.devices;
-        self.omitted.xattrs += omitted.xattrs;
-        Ok(result)
+            Ok(result)
+        }
     }
 
     /// Prepares a run. `tree` is what the layers so far add up to.
@@ -265,7 +249,7 @@ impl Workspace {
         tree: &Tree,
         clamp_mtime: Option<i64>,
         sink: &mut dyn Sink,
-    ) -> Result<Omitted, WorkspaceError> {
+    ) -> Result<(), WorkspaceError> {
         self.find_changes(run, tree, clamp_mtime, sink)
             .map_err(|source| self.failed("find what the run changed", source))
     }
@@ -276,7 +260,7 @@ impl Workspace {
         tree: &Tree,
         clamp_mtime: Option<i64>,
         sink: &mut dyn Sink,
-    ) -> io::Result<Omitted> {
+    ) -> io::Result<()> {
         let Run { root: _, excluded, before } = run;
         let ownership = self.ownership;
         let compare = |root: &Root, view, sink| {
@@ -293,13 +277,13 @@ impl Workspace {
                 let upper = own.child(b"upper");
                 let root = self.home.sub(&upper)?;
                 clean_upper(&root, &excluded)?;
-                let omitted = compare(&root, View::Upper, sink)?;
+                compare(&root, View::Upper, sink)?;
                 let directory = self.home.open_directory(&own)?;
                 for name in [c"work", c"under"] {
                     remove_all(&directory, name)?;
                 }
                 self.lowers.push(upper);
-                Ok(omitted)
+                Ok(())
             }
         }
     }

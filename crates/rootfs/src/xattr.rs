@@ -63,22 +63,17 @@ pub(crate) fn overlay_mark(file: impl AsFd, mark: &str) -> io::Result<Option<Vec
     Ok(None)
 }
 
-/// Sets what a layer says, and returns how many attributes could not be set: because this filesystem does
-/// not hold them, because we may not, or because the value is none. The tree has them all the same.
-pub(crate) fn set(file: impl AsFd, xattrs: &Xattrs) -> io::Result<u64> {
-    let mut omitted = 0;
+/// Sets what a layer says, but for what cannot be set: because this filesystem does not hold it, because we
+/// may not, or because the value is none. The tree has it all the same.
+pub(crate) fn set(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> {
     for (name, value) in xattrs {
-        let Ok(c_name) = CString::new(&**name) else {
-            omitted += 1;
-            continue;
-        };
+        let Ok(c_name) = CString::new(&**name) else { continue };
         if is_overlay(name) {
-            omitted += 1;
             continue;
         }
         match rustix::fs::fsetxattr(&file, &c_name, value, XattrFlags::empty()) {
-            Ok(()) => {}
-            Err(
+            Ok(())
+            | Err(
                 Errno::PERM
                 | Errno::ACCESS
                 | Errno::OPNOTSUPP
@@ -86,11 +81,11 @@ pub(crate) fn set(file: impl AsFd, xattrs: &Xattrs) -> io::Result<u64> {
                 | Errno::RANGE
                 | Errno::TOOBIG
                 | Errno::NOSPC,
-            ) => omitted += 1,
+            ) => {}
             Err(other) => return Err(other.into()),
         }
     }
-    Ok(omitted)
+    Ok(())
 }
 
 /// Removes attributes that belong in a layer and that `xattrs` does not have.
