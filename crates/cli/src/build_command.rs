@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use build::{Error, Options, Outcome, Outputs, WorkDir};
+use builder::{Error, Options, Outcome, Outputs, WorkDir};
 use oci::{Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
@@ -239,7 +239,7 @@ fn build_with_signals(options: &Options, terminal: &Arc<Terminal>) -> Result<Out
             std::process::exit(128 + number);
         });
     }
-    let outcome = build::build(options, runtime.handle().clone());
+    let outcome = builder::build(options, runtime.handle().clone());
     // Tasks hold on to the work directory, and one that writes would disturb its removal.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

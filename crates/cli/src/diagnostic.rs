@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// The text of an error, without a newline at its end. `source` is the Dockerfile's text.
-pub(crate) fn render(error: &build::Error, path: &str, source: &str, colour: bool) -> String {
+pub(crate) fn render(error: &builder::Error, path: &str, source: &str, colour: bool) -> String {
     let Some(range) = error.lines.as_ref().and_then(|lines| bytes_of_lines(source, lines)) else {
         let hint = error.hint.as_ref().map_or(String::new(), |hint| format!("\nhint: {hint}"));
         return format!("error: {}{hint}", error.message);
@@ -36,12 +36,12 @@ mod tests {
 
     #[test]
     fn shows_the_lines_and_the_hint() {
-        let error = build::Error::new("no such thing").lines(2..=3).hint("try another");
+        let error = builder::Error::new("no such thing").lines(2..=3).hint("try another");
         let text = render(&error, "Dockerfile", SOURCE, false);
         for part in ["error: no such thing", "Dockerfile:2", "RUN x", "try another"] {
             assert!(text.contains(part), "{part:?} is not in:\n{text}");
         }
-        let plain = render(&build::Error::new("x").hint("y"), "Dockerfile", SOURCE, false);
+        let plain = render(&builder::Error::new("x").hint("y"), "Dockerfile", SOURCE, false);
         assert_eq!(plain, "error: x\nhint: y");
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use build::WorkDir;
+use builder::WorkDir;
 
 use crate::{environment, terminal};
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use build::{Event, Report};
+use builder::{Event, Report};
 use sandbox::Stream;
 use serde_json::{Value, json};
 use tracing_subscriber::Layer;
