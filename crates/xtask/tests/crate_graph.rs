@@ -15,7 +15,7 @@ const GRAPH: [(&str, &[&str]); 14] = [
     ("layout", &["oci"]),
     ("oci", &[]),
     ("registry", &["oci"]),
-    ("rootfs", &["layer", "oci"]),
+    ("rootfs", &["layer"]),
     ("sandbox", &[]),
     ("server", &["layout", "oci"]),
     ("testkit", &["layout", "oci", "server"]),
