@@ -1,26 +1,26 @@
 //! A writer is killed at moments of its own misfortune; the layout stays valid, and what was reported as
 //! done is there.
 //!
-//! The program is its own child: with a directory as its argument it writes until it dies.
+//! The program is its own child: with a directory in its environment it writes until it dies. So its `main`
+//! is its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
 use layout::{Layout, REFERENCE_NAME};
+use libtest_mimic::{Arguments, Trial};
 use oci::{Descriptor, MediaType};
 
-fn main() -> ExitCode {
-    match std::env::var_os("LAYOUT_TO_WRITE") {
-        Some(dir) => write_until_killed(dir.as_ref()),
-        None => {
-            for reports in 0..12 {
-                kill_after(reports);
-            }
-            println!("a killed writer leaves a valid layout: ok");
-            ExitCode::SUCCESS
-        }
+fn main() {
+    if let Some(dir) = std::env::var_os("LAYOUT_TO_WRITE") {
+        write_until_killed(dir.as_ref());
     }
+    let test = Trial::test("a_killed_writer_leaves_a_valid_layout", || {
+        (0..12).for_each(kill_after);
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), vec![test]).exit();
 }
 
 fn write_until_killed(dir: &std::path::Path) -> ! {
