@@ -43,7 +43,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 
 /// nextest: a process a test, and a report to read afterwards.
 fn with_nextest(arguments: &[String]) -> Result<Outcome> {
-    let report = host::target_folder()?.join("nextest/default/junit.xml");
+    // nextest keeps its reports below the workspace, wherever Cargo's target folder is.
+    let report = host::repository().join("target/nextest/default/junit.xml");
     std::fs::remove_file(&report).ok();
     let status = cargo(&["nextest", "run", "--workspace"]).args(arguments).status().context("start cargo")?;
     let text = std::fs::read_to_string(&report).context("nextest left no report")?;
