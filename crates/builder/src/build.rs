@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dockerfile::graph::{GraphError, Origin};
+use dockerfile::graph::Origin;
 use dockerfile::{
     Check, Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs, Span, Spanned,
 };
@@ -45,9 +45,9 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
         let text = format!("build argument {name} is declared by no ARG{hint}");
         options.report.event(Event::Warning { line: None, text });
     }
-    let graph = Graph::new(&dockerfile, &scope, []).map_err(graph_error)?;
-    let target = graph.target(options.target.as_deref()).map_err(graph_error)?;
-    let needed = graph.reachable(target).map_err(graph_error)?;
+    let graph = Graph::new(&dockerfile, &scope, [])?;
+    let target = graph.target(options.target.as_deref())?;
+    let needed = graph.reachable(target)?;
 
     let engine = Engine::new(options, runtime, scope)?;
     let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
@@ -231,16 +231,10 @@ impl Plan<'_> {
         if let Some(signal) = engine.cancel().signal() {
             return Err(Error::ended_by(signal));
         }
-        let copied_from = match &instruction.kind {
-            InstructionKind::Copy(copy) => copy.from.as_ref(),
-            _ => None,
-        };
-        let origin = match copied_from {
-            Some(from) => Some(self.graph.origin(number, from).map_err(graph_error)?),
-            None => None,
-        };
-        if let Some(Origin::Stage(other)) = origin {
-            self.complete(engine, other, progress)?;
+        for from in instruction.froms() {
+            if let Origin::Stage(other) = self.graph.origin(number, from)? {
+                self.complete(engine, other, progress)?;
+            }
         }
         progress.begun += 1;
         engine.report(Event::Step {
@@ -252,7 +246,8 @@ impl Plan<'_> {
         let start = std::time::Instant::now();
         let layers = stage.image.layers.len();
         let escape = self.dockerfile.directives.escape;
-        let mut around = Surroundings { engine, sources: &mut progress.sources, origin, escape };
+        let (sources, graph) = (&mut progress.sources, self.graph);
+        let mut around = Surroundings { engine, sources, graph, number, escape };
         carry_out(&mut around, stage, instruction)?;
         let layer = stage.image.layers.get(layers).map(|layer| layer.descriptor.size);
         engine.report(Event::StepDone { elapsed: start.elapsed(), layer });
@@ -307,14 +302,6 @@ fn parse_error(error: dockerfile::ParseError) -> Error {
     };
     match error.hint {
         Some(hint) => converted.hint(hint),
-        None => converted,
-    }
-}
-
-fn graph_error(error: GraphError) -> Error {
-    let converted = Error::new(error.to_string());
-    match error.span() {
-        Some(span) => converted.lines(span.first_line..=span.last_line),
         None => converted,
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use rootfs::{Ownership, RunRoot, Shape, Workspace};
 use sandbox::{Cancel, Isolation, RootFiles, RootShape};
 use tokio::runtime::Handle;
 
-use crate::copy::ContextSource;
+use crate::copy::DirectorySource;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::fetch::Fetcher;
@@ -38,7 +39,7 @@ pub(crate) struct Engine<'a> {
     /// What it gets from elsewhere: in the cache directory, if there is one.
     base_store: Store,
     fetcher: Fetcher,
-    context: OnceCell<ContextSource>,
+    context: OnceCell<Rc<DirectorySource>>,
     scratch: Cell<usize>,
 }
 
@@ -110,13 +111,15 @@ impl<'a> Engine<'a> {
         self.options.build_args.get(name).map(String::as_str)
     }
 
-    /// The build context. It is opened when something is first copied from it.
-    pub(crate) fn context(&self) -> Result<&ContextSource> {
+    /// The build context. It is opened when something is first taken from it.
+    pub(crate) fn context(&self) -> Result<Rc<DirectorySource>> {
         if let Some(context) = self.context.get() {
-            return Ok(context);
+            return Ok(context.clone());
         }
-        let context = ContextSource::open(&self.options.context, self.options.ignore.as_deref())?;
-        Ok(self.context.get_or_init(|| context))
+        let options = self.options;
+        let context =
+            DirectorySource::open("the build context", &options.context, options.ignore.as_deref())?;
+        Ok(self.context.get_or_init(|| Rc::new(context)).clone())
     }
 
     /// How a RUN is kept to its root.

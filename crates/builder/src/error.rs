@@ -93,6 +93,16 @@ impl<T, E: std::error::Error> Context<T> for std::result::Result<T, E> {
     }
 }
 
+impl From<dockerfile::GraphError> for Error {
+    fn from(error: dockerfile::GraphError) -> Self {
+        let converted = Error::new(error.to_string());
+        match error.span() {
+            Some(span) => converted.lines(span.first_line..=span.last_line),
+            None => converted,
+        }
+    }
+}
+
 macro_rules! message_only {
     ($($error:ty),*) => {$(
         impl From<$error> for Error {

@@ -165,13 +165,13 @@ impl<'a> Graph<'a> {
                 let span = instruction.span;
                 let trigger = parse_trigger(&onbuild.trigger.value)
                     .map_err(|source| GraphError::Trigger { source, span })?;
-                for from in references(&trigger) {
+                for from in trigger.froms() {
                     let from = Spanned { value: from.value.clone(), span };
                     sources.push(Spanned { value: self.origin(stage, &from)?, span });
                 }
             }
         }
-        for from in self.dockerfile.stages[stage].instructions.iter().flat_map(references) {
+        for from in self.dockerfile.stages[stage].instructions.iter().flat_map(Instruction::froms) {
             sources.push(Spanned { value: self.origin(stage, from)?, span: from.span });
         }
         Ok(sources)
@@ -221,16 +221,4 @@ fn image(name: &str) -> Origin {
 
 fn index(text: &str) -> Option<usize> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
-/// The `from`s of an instruction.
-fn references(instruction: &Instruction) -> Vec<&Spanned<String>> {
-    match &instruction.kind {
-        InstructionKind::Copy(copy) => copy.from.iter().filter(|from| !from.value.is_empty()).collect(),
-        InstructionKind::Run(run) => {
-            let froms = run.mounts.iter().filter_map(|mount| mount.from.as_ref());
-            froms.filter(|from| !from.value.is_empty()).collect()
-        }
-        _ => Vec::new(),
-    }
 }

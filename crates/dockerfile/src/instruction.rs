@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::logical::Fragment;
-use crate::{Literal, ParseError, Span, Word, json};
+use crate::{Literal, ParseError, Span, Spanned, Word, json};
 
 pub use crate::copy::{Add, Copy, Remote, Source};
 pub use crate::healthcheck::{Healthcheck, Probe};
@@ -23,6 +23,22 @@ pub struct Instruction {
     pub text: String,
     /// The comments directly above it, without their `#`.
     pub comments: Vec<String>,
+}
+
+impl Instruction {
+    /// The sources it names, in order: the `--from` of a COPY, the `from=` of each mount of a RUN. An empty one
+    /// is none.
+    #[must_use]
+    pub fn froms(&self) -> Vec<&Spanned<String>> {
+        let named = |from: &&Spanned<String>| !from.value.is_empty();
+        match &self.kind {
+            InstructionKind::Copy(copy) => copy.from.iter().filter(named).collect(),
+            InstructionKind::Run(run) => {
+                run.mounts.iter().filter_map(|mount| mount.from.as_ref()).filter(named).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What an instruction does. `FROM` is not here: it is a [`crate::Stage`].

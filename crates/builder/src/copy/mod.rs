@@ -5,7 +5,7 @@
 //! BuildKit's file backend (`solver/llbsolver/file` and `fsutil/copy`).
 
 mod archive;
-mod context;
+mod directory;
 mod select;
 mod source;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use dockerfile::ModeChange;
 use layer::{Change, Content, Kind, Metadata, Node, Resolved, Sink, Tree, TreePath};
 
 pub(crate) use archive::extract;
-pub(crate) use context::ContextSource;
+pub(crate) use directory::DirectorySource;
 pub(crate) use select::select;
 pub(crate) use source::{Found, FoundKind, Source, TreeSource};
 

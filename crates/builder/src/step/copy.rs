@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use dockerfile::graph::Origin;
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
 use dockerfile::{Heredoc, ModeChange, Word};
 use layer::{Tree, TreePath};
 
 use super::refusal::unsupported;
-use super::{Surroundings, at, expand, located, warn_unset};
-use crate::copy::{ContextSource, Destination, FoundKind, Look, Plan, Source, TreeSource, extract, select};
+use super::{Place, Surroundings, at, expand, located, warn_unset};
+use crate::copy::{Destination, DirectorySource, FoundKind, Look, Plan, Source, TreeSource, extract, select};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
@@ -23,22 +22,21 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
     let engine = around.engine;
     let mut layer = NewLayer::create(engine)?;
     let tree = stage.tree(engine)?;
-    match &copy.from {
-        None => {
-            let context = engine.context()?;
-            let plan = job.plan(engine, &tree, context)?;
+    match around.place(copy.from.as_ref())? {
+        Place::Directory(source) => {
+            let plan = job.plan(engine, &tree, &*source)?;
             engine.timings.measure("copy files", || plan.emit(&mut layer))?;
         }
-        Some(from) => {
-            let line = from.span.first_line..=from.span.last_line;
-            let origin = around.origin.clone().unwrap_or(Origin::Scratch);
-            let other = around.sources.get(engine, &origin).map_err(|error| error.lines(line))?;
+        Place::Stage(other) => {
             let other_tree = other.tree(engine)?;
             let other = &*other;
             let files = Files::new(other, engine)?;
             let source = TreeSource {
                 tree: &other_tree,
-                name: format!("{:?}", from.value),
+                name: copy
+                    .from
+                    .as_ref()
+                    .map_or_else(|| other.name.clone(), |from| format!("{:?}", from.value)),
                 open: Box::new(|path| files.open(other, &other_tree, path)),
             };
             let plan = job.plan(engine, &tree, &source)?;
@@ -68,7 +66,7 @@ pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -
     let context = engine.context()?;
     let tree = stage.tree(engine)?;
     let mut layer = NewLayer::create(engine)?;
-    engine.timings.measure("copy files", || job.add(engine, tree, context, unpack, &mut layer))?;
+    engine.timings.measure("copy files", || job.add(engine, tree, &context, unpack, &mut layer))?;
     engine.finish_layer(stage, layer, history)
 }
 
@@ -172,7 +170,7 @@ impl<'a> Job<'a> {
         &self,
         engine: &Engine,
         mut tree: Rc<Tree>,
-        context: &ContextSource,
+        context: &DirectorySource,
         unpack: bool,
         layer: &mut NewLayer,
     ) -> Result<()> {
@@ -245,7 +243,7 @@ impl<'a> Job<'a> {
 }
 
 /// True for a regular file that ADD unpacks.
-fn is_archive(context: &ContextSource, path: &TreePath) -> Result<bool> {
+fn is_archive(context: &DirectorySource, path: &TreePath) -> Result<bool> {
     let is_file = context.get(path)?.is_some_and(|found| matches!(found.kind, FoundKind::File { .. }));
     Ok(is_file && layer::is_archive(context.open(path)?).during(path)?)
 }

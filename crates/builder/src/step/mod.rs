@@ -9,32 +9,43 @@ mod workdir;
 pub(crate) use refusal::refuse;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use dockerfile::graph::Origin;
-use dockerfile::{Escape, Instruction, InstructionKind, Span, Word};
+use dockerfile::{Escape, Graph, Instruction, InstructionKind, Span, Spanned, Word};
 use oci::Reference;
 
+use crate::copy::DirectorySource;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::image::Image;
 use crate::stage::Stage;
 
-/// What can be copied from.
+/// Everything of this build that files can be taken from.
 #[derive(Default)]
 pub(crate) struct Sources {
     /// Stages that are done, by number.
     pub(crate) stages: BTreeMap<usize, Stage>,
     /// Images, by reference.
-    pub(crate) images: BTreeMap<String, Stage>,
+    images: BTreeMap<String, Stage>,
+}
+
+/// Something that files can be taken from, by COPY or by a mount.
+pub(crate) enum Place<'a> {
+    /// A stage that is done, or an image: known as a tree, its files in layers or unpacked.
+    Stage(&'a mut Stage),
+    /// The build context, or a named one that is a directory.
+    Directory(Rc<DirectorySource>),
 }
 
 /// What a step may use besides its own stage.
 pub(crate) struct Surroundings<'a> {
     pub(crate) engine: &'a Engine<'a>,
     pub(crate) sources: &'a mut Sources,
-    /// What the `--from` of a COPY means.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) graph: &'a Graph<'a>,
+    /// The stage it stands in.
+    pub(crate) number: usize,
     /// The Dockerfile's `# escape=`.
     pub(crate) escape: Escape,
 }
@@ -54,12 +65,26 @@ pub(crate) fn carry_out(
     }
 }
 
+impl Surroundings<'_> {
+    /// What the `--from` of a COPY or the `from=` of a mount names; the build context if it is not given, or
+    /// is empty. A stage is done by then.
+    pub(crate) fn place(&mut self, from: Option<&Spanned<String>>) -> Result<Place<'_>> {
+        let Some(from) = from.filter(|from| !from.value.is_empty()) else {
+            return Ok(Place::Directory(self.engine.context()?));
+        };
+        let during = |error: Error| located(from.span, error);
+        let origin = self.graph.origin(self.number, from).map_err(|error| during(error.into()))?;
+        self.sources.get(self.engine, &origin).map_err(during)
+    }
+}
+
 impl Sources {
-    /// What a `COPY --from` copies from. An image is resolved once.
-    fn get(&mut self, engine: &Engine<'_>, origin: &Origin) -> Result<&mut Stage> {
+    /// What an origin stands for. An image is resolved once.
+    fn get(&mut self, engine: &Engine<'_>, origin: &Origin) -> Result<Place<'_>> {
         let (name, pull): (&str, _) = match origin {
             Origin::Stage(number) => {
-                return self.stages.get_mut(number).ok_or_else(|| Error::new("the stage is not built"));
+                let stage = self.stages.get_mut(number).ok_or_else(|| Error::new("the stage is not built"));
+                return stage.map(Place::Stage);
             }
             Origin::Context(name) => {
                 return Err(Error::new(format!("named context {name:?} is not supported yet")));
@@ -76,7 +101,7 @@ impl Sources {
             };
             self.images.insert(name.to_owned(), Stage::new(name, image));
         }
-        Ok(self.images.get_mut(name).expect("it was put there just now"))
+        Ok(Place::Stage(self.images.get_mut(name).expect("it was put there just now")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The build context: a directory of the user's, less what `.dockerignore` leaves out.
+//! A directory to copy from, less what `.dockerignore` leaves out: the build context, or a named one.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,16 +11,19 @@ use super::{Found, FoundKind, Source};
 use crate::error::{Context, Error, Result};
 
 /// The directory, opened once; symbolic links in it lead nowhere outside.
-pub(crate) struct ContextSource {
+pub(crate) struct DirectorySource {
+    /// How messages call it, as in "not found in the build context".
+    name: String,
     directory: SourceDirectory,
     ignore: Ignore,
 }
 
-impl ContextSource {
-    pub(crate) fn open(directory: &Path, ignore: Option<&str>) -> Result<Self> {
-        let ignore = Ignore::parse(ignore.unwrap_or_default()).during(".dockerignore")?;
-        let directory = SourceDirectory::open(directory).during("build context")?;
-        Ok(ContextSource { directory, ignore })
+impl DirectorySource {
+    /// Opens a directory. `ignore` is the text of its ignore file.
+    pub(crate) fn open(name: &str, directory: &Path, ignore: Option<&str>) -> Result<Self> {
+        let ignore = Ignore::parse(ignore.unwrap_or_default()).during(format!(".dockerignore of {name}"))?;
+        let directory = SourceDirectory::open(directory).during(name)?;
+        Ok(DirectorySource { name: name.to_owned(), directory, ignore })
     }
 
     /// True if the ignore file leaves this out. A directory stays if something below it does.
@@ -43,7 +46,7 @@ impl ContextSource {
     }
 }
 
-impl Source for ContextSource {
+impl Source for DirectorySource {
     fn get(&self, path: &TreePath) -> Result<Option<Found>> {
         let is_directory = match self.directory.root().stat(path).during(self.describe())? {
             None => return Ok(None),
@@ -93,7 +96,7 @@ impl Source for ContextSource {
     }
 
     fn describe(&self) -> String {
-        "the build context".to_owned()
+        self.name.clone()
     }
 }
 
@@ -111,7 +114,9 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         std::os::unix::fs::symlink("a.txt", directory.path().join("l")).unwrap();
-        let context = ContextSource::open(directory.path(), Some("a.txt\nd\n!d/keep\ne\n")).unwrap();
+        let context =
+            DirectorySource::open("the build context", directory.path(), Some("a.txt\nd\n!d/keep\ne\n"))
+                .unwrap();
         let found = |written| match select(&context, written) {
             Ok(paths) => paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             Err(error) => match error.hint {
