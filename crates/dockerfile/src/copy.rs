@@ -1,7 +1,7 @@
 //! `COPY` and `ADD`: files put into the stage.
 
 use crate::parse::Statement;
-use crate::{Heredoc, Literal, ParseError, Spanned, Word, json};
+use crate::{GitUrl, Heredoc, Literal, ParseError, Spanned, Word, json};
 
 /// Files from the context, another stage, an image, or the Dockerfile itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum Source {
 pub enum Remote {
     /// A file to download.
     Http,
-    /// A repository to check out.
+    /// A repository to check out, whose [`GitUrl`] may still be wrong.
     Git,
 }
 
@@ -109,18 +109,15 @@ impl Add {
 }
 
 impl Remote {
-    /// What an expanded source refers to; `None` if it is a path.
+    /// What an expanded source refers to; `None` if it is a path. `a:b` is a repository at the host `a`, as
+    /// for BuildKit; the file of that name is `./a:b`.
     #[must_use]
     pub fn of(source: &str) -> Option<Self> {
-        let location = source.split_once(['#', '?']).map_or(source, |(location, _)| location);
-        if ["http://", "https://"].iter().any(|scheme| source.starts_with(scheme)) {
-            return Some(if location.ends_with(".git") { Remote::Git } else { Remote::Http });
+        if !matches!(GitUrl::parse(source), Ok(None)) {
+            return Some(Remote::Git);
         }
-        let scheme = ["git://", "ssh://", "git@"].iter().any(|scheme| source.starts_with(scheme));
-        let scp = location.split_once(':').is_some_and(|(host, path)| {
-            host.contains('@') && !host.contains('/') && !path.starts_with("//") && !path.is_empty()
-        });
-        (scheme || scp).then_some(Remote::Git)
+        let is_http = ["http://", "https://"].iter().any(|scheme| source.starts_with(scheme));
+        is_http.then_some(Remote::Http)
     }
 }
 
@@ -181,7 +178,9 @@ mod tests {
         for (source, remote) in [
             ("a/b", None),
             ("./a.git", None),
-            ("a:b", None),
+            ("a:/b", None),
+            ("./a:b", None),
+            ("a:b", Some(Remote::Git)),
             ("http:/x", None),
             ("http://x.example/a.tar", Some(Remote::Http)),
             ("https://x.example/a?b#c", Some(Remote::Http)),

@@ -343,7 +343,7 @@ fn is_root(target: &str) -> bool {
 }
 
 /// What Go's `strconv.ParseBool` takes for one.
-fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
