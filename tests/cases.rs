@@ -1,28 +1,28 @@
 //! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each,
 //! to one digest; then what is in the registry is compared with the case's `expect`.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "cargo xtask test counts what a test says it did")]
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::case::Expect;
-use e2e::process::{Finished, finish};
+use e2e::process::Finished;
 use e2e::registry::Registry;
-use e2e::{Bako, Case, Image, bases, host, image, program, tree};
+use e2e::site::Site;
+use e2e::stock::{Base, Stock};
+use e2e::{Bako, Case, Expect, Image, conventions, host, image, program, tree};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 
-/// Fixes every time in the images: 2023-11-14.
-const EPOCH: &str = "1700000000";
-
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
-    let folder = host::repository().join("tests/cases");
-    let trials = Case::all(&folder)?
-        .into_iter()
-        .map(|case| {
-            let name = case.name.clone();
-            Trial::test(name, move || Ok(check(&case).map_err(|error| causes(&error))?))
-        })
-        .collect();
+    let cases = Case::all(&host::repository().join("tests/cases"))?;
+    let mut trials = vec![Trial::test("conventions", {
+        let cases = cases.clone();
+        move || Ok(conventions::check(&cases).map_err(|error| causes(&error))?)
+    })];
+    trials.extend(cases.into_iter().map(|case| {
+        let name = case.name.clone();
+        Trial::test(name, move || Ok(check(&case).map_err(|error| causes(&error))?))
+    }));
     libtest_mimic::run(&arguments, trials).exit()
 }
 
@@ -34,24 +34,38 @@ fn causes(error: &anyhow::Error) -> String {
 
 fn check(case: &Case) -> Result<()> {
     let bako = Bako::built()?;
-    let isolations = bako.isolations()?;
-    ensure!(!isolations.is_empty(), "no isolation works here");
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    for name in &case.expect.bases {
-        add_base(&bako, &registry, name).with_context(|| format!("tests/bases/{name}"))?;
+    let here = bako.isolations()?;
+    ensure!(!here.is_empty(), "no isolation works here");
+    let mut isolations = here.clone();
+    if let Some((only, reason)) = &case.expect.isolation {
+        isolations.retain(|isolation| isolation == only);
+        for left_out in here.iter().filter(|isolation| *isolation != only) {
+            eprintln!("left out: {}: under {left_out}: {reason}", case.name);
+        }
+        if isolations.is_empty() {
+            host::skip_named(&case.name, &format!("is for the isolation {only}, which does not work here"));
+            return Ok(());
+        }
     }
+    let stock = Stock::of(&bako)?;
+    let registry = stock.registry(&bako)?;
+    let site = Site::new(case, &registry)?;
 
+    let destination = registry.reference("case:latest");
     let mut digest: Option<String> = None;
+    let rounds = ["first", "second"];
     for isolation in &isolations {
-        for round in ["first", "second"] {
-            let built = build(&bako, &registry, case, isolation)?;
+        for round in rounds {
+            let built = site.build(&bako, Some(isolation), &destination)?;
             let context = format!("{round} build under {isolation}, standard error:\n{}", built.stderr);
             let same = after(case, &registry, &built).context(context)?;
             let expected = digest.get_or_insert_with(|| same.clone());
             ensure!(*expected == same, "{round} build under {isolation}: {same}, but before: {expected}");
         }
     }
+    // `cargo xtask test` adds these lines up.
+    let builds = isolations.len() * rounds.len() * (1 + case.expect.before.len());
+    eprintln!("built: {}: {builds} times under {}", case.name, isolations.join(" "));
     if !case.expect.errors.is_empty() {
         return Ok(());
     }
@@ -59,35 +73,11 @@ fn check(case: &Case) -> Result<()> {
         host::skip_named(&case.name, &format!("looking into the image {reason}"));
         return Ok(());
     }
-    let actual = observe(case, &base, &registry)?;
+    let actual = observe(case, &stock.busybox(&registry)?, &registry)?;
     if std::env::var_os("BLESS").is_some() {
         return Ok(std::fs::write(case.folder.join("expect"), actual.text())?);
     }
     compare(&case.expect.text(), &actual.text())
-}
-
-/// Builds the case from a fresh copy of its context.
-fn build(bako: &Bako, registry: &Registry, case: &Case, isolation: &str) -> Result<Finished> {
-    let folder = tempfile::tempdir()?;
-    let context = folder.path().join("context");
-    case.copy_context(&context)?;
-    let work = folder.path().join("work");
-    let mut command = bako.build(&context);
-    command
-        .arg("--dockerfile")
-        .arg(case.folder.join("Dockerfile"))
-        .args(["--destination", &registry.reference("case:latest"), "--insecure"])
-        .args(["--build-arg", &format!("REGISTRY={}", registry.address), "--isolation", isolation])
-        .arg("--work-dir")
-        .arg(&work)
-        .arg("--cache-dir")
-        .arg(folder.path().join("cache"))
-        .args(&case.expect.arguments)
-        .env("SOURCE_DATE_EPOCH", EPOCH);
-    let finished = finish(&mut command)?;
-    let left: Vec<_> = std::fs::read_dir(&work).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    ensure!(left.is_empty(), "left in the work directory: {left:?}\n{}", finished.stderr);
-    Ok(finished)
 }
 
 /// What a build must have left behind it; the image's digest, or the empty text for a build that was to
@@ -97,6 +87,10 @@ fn after(case: &Case, registry: &Registry, built: &Finished) -> Result<String> {
     for text in expect.errors.iter().chain(&expect.warnings) {
         let text = text.replace("REGISTRY", &registry.address);
         ensure!(built.stderr.contains(&text), "{text:?} is not in standard error");
+    }
+    for text in &expect.hidden {
+        let shown = built.stderr.contains(text) || built.stdout.contains(text);
+        ensure!(!shown, "{text:?} is shown, though it is hidden");
     }
     if expect.errors.is_empty() {
         ensure!(built.code == 0, "exit code {}", built.code);
@@ -111,40 +105,29 @@ fn after(case: &Case, registry: &Registry, built: &Finished) -> Result<String> {
     Ok(String::new())
 }
 
-/// Builds a folder of `tests/bases` and pushes it as `NAME:1`, and as the index `NAME:index`.
-fn add_base(bako: &Bako, registry: &Registry, name: &str) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let case = Case::read(&host::repository().join("tests/bases").join(name))?;
-    let context = folder.path().join("context");
-    case.copy_context(&context)?;
-    let mut command = bako.build(&context);
-    command
-        .arg("--dockerfile")
-        .arg(case.folder.join("Dockerfile"))
-        .args(["--destination", &registry.reference(&format!("{name}:1")), "--insecure"])
-        .args(["--build-arg", &format!("REGISTRY={}", registry.address)])
-        .arg("--work-dir")
-        .arg(folder.path().join("work"))
-        .env("SOURCE_DATE_EPOCH", EPOCH);
-    finish(&mut command)?.success()?;
-    registry.put_index(name, "index", "1")
-}
-
 /// What is in the registry, in the words of an `expect` file.
-fn observe(case: &Case, base: &str, registry: &Registry) -> Result<Expect> {
+fn observe(case: &Case, busybox: &Base, registry: &Registry) -> Result<Expect> {
     let image = Image::pull(&registry.reference("case:latest"))?;
-    let base = Image::pull(base)?;
-    let on_base = image.diff_ids().starts_with(&base.diff_ids());
+    let on_base = image.diff_ids().starts_with(&busybox.diff_ids);
+    let nothing = tree::Tree::new();
     let (below, history) = match on_base {
-        true => (base.tree()?, entries(&base.config["history"])),
-        false => (tree::Tree::new(), Vec::new()),
+        true => (&busybox.tree, entries(&busybox.history).len()),
+        false => (&nothing, 0),
     };
     let neutral = |line: String| line.replace(&registry.address, "REGISTRY");
-    let changes = tree::changes(&below, &image.tree()?).into_iter().map(neutral).collect();
+    let changes = tree::changes(below, &image.tree()?).into_iter().map(neutral).collect();
     check_consistency(&image)?;
+    for text in &case.expect.hidden {
+        let found = image.holds(text.as_bytes())?;
+        ensure!(
+            found.is_none(),
+            "{text:?} is in the image, though it is hidden: {}",
+            found.unwrap_or_default()
+        );
+    }
     Ok(Expect {
         config: config(&image.config).into_iter().map(neutral).collect(),
-        history: entries(&image.config["history"]).into_iter().skip(history.len()).map(neutral).collect(),
+        history: entries(&image.config["history"]).into_iter().skip(history).map(neutral).collect(),
         tree: changes,
         ..case.expect.clone()
     })

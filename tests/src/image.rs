@@ -56,6 +56,30 @@ impl Image {
         tree::read(&self.bundle()?.join("rootfs"))
     }
 
+    /// Where in the image these bytes are: its config, or the contents or name of a file.
+    pub fn holds(&self, bytes: &[u8]) -> Result<Option<String>> {
+        let within = |text: &[u8]| text.windows(bytes.len()).any(|part| part == bytes);
+        if within(self.config.to_string().as_bytes()) || within(self.manifest.to_string().as_bytes()) {
+            return Ok(Some("the config".to_owned()));
+        }
+        let mut folders = vec![self.bundle()?.join("rootfs")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                let found = within(entry.file_name().as_encoded_bytes())
+                    || (kind.is_file() && within(&std::fs::read(entry.path())?));
+                if found {
+                    return Ok(Some(entry.path().display().to_string()));
+                }
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The digests of the layers' contents.
     #[must_use]
     pub fn diff_ids(&self) -> Vec<String> {

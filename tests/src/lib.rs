@@ -7,6 +7,8 @@
 
 pub mod bases;
 pub mod case;
+pub mod conventions;
+pub mod expect;
 pub mod host;
 pub mod http;
 pub mod image;
@@ -14,9 +16,12 @@ pub mod pod;
 pub mod process;
 pub mod program;
 pub mod registry;
+pub mod site;
+pub mod stock;
 pub mod tree;
 
 pub use case::Case;
+pub use expect::Expect;
 pub use host::{require, skip};
 pub use image::Image;
 pub use program::Bako;

@@ -33,6 +33,17 @@ impl Registry {
         })
     }
 
+    /// Bako's own registry with the images of a folder that [`Registry::images`] once named.
+    pub fn stocked(bako: &Bako, images: &Path) -> Result<Self> {
+        Self::start(|folder, address| {
+            let own = folder.join("images");
+            copy_folder(images, &own)?;
+            let mut command = bako.command();
+            command.args(["registry", "serve", "--listen", address, "--dir"]).arg(own);
+            Ok(command)
+        })
+    }
+
     /// Debian's registry.
     pub fn debian() -> Result<Self> {
         let program = host::find("docker-registry").context("docker-registry is not installed")?;
@@ -142,6 +153,21 @@ impl Registry {
         anyhow::ensure!(stored.status == 201, "index refused: {}", String::from_utf8_lossy(&stored.body));
         Ok(())
     }
+}
+
+/// Copies folders and files; what is there already stays.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Registry {

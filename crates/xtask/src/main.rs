@@ -7,6 +7,7 @@ mod cargo;
 mod demo;
 mod packages;
 mod skips;
+mod tally;
 mod test;
 
 use std::process::ExitCode;

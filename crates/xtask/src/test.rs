@@ -10,12 +10,14 @@ use e2e::process::finish;
 use crate::cargo::{build_bako, cargo};
 use crate::packages;
 use crate::skips::{self, Skip};
+use crate::tally::Tally;
 
 /// What became of the tests.
 struct Outcome {
     passed: usize,
     failed: usize,
     skips: Vec<Skip>,
+    tally: Tally,
     succeeded: bool,
 }
 
@@ -35,6 +37,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let missing_in_ci = host::in_ci() && lacking > 0;
     if missing_in_ci {
         println!("\n{lacking} of them for want of a Debian package, which CI should have installed");
+    }
+    if !outcome.tally.is_empty() {
+        println!("\n{}", outcome.tally);
     }
     println!("\n{} passed, {} failed, {} skipped", outcome.passed, outcome.failed, outcome.skips.len());
     let good = outcome.succeeded && outcome.failed == 0 && !missing_in_ci;
@@ -63,7 +68,8 @@ fn with_nextest(arguments: &[String]) -> Result<Outcome> {
         .context("start cargo")?;
     let ignored = String::from_utf8_lossy(&ignored.stdout).into_owned();
     skips.extend(ignored.lines().filter_map(|line| skips::split(line.split_once(' ')?.1)));
-    Ok(Outcome { passed, failed, skips, succeeded: status.success() })
+    let tally = Tally::of(&text);
+    Ok(Outcome { passed, failed, skips, tally, succeeded: status.success() })
 }
 
 /// Cargo's own runner, whose output is passed on and read on its way.
@@ -87,7 +93,8 @@ fn with_cargo(arguments: &[String]) -> Result<Outcome> {
     let skips = skips::find(&text);
     // The others have returned without an error, so they are among those that passed.
     let passed = passed.saturating_sub(skips.len().saturating_sub(ignored));
-    Ok(Outcome { passed, failed, skips, succeeded: status.success() })
+    let tally = Tally::of(&text);
+    Ok(Outcome { passed, failed, skips, tally, succeeded: status.success() })
 }
 
 /// Sums the lines `test result: ok. 3 passed; 0 failed; 0 ignored; …` of all test executables.
