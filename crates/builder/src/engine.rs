@@ -158,7 +158,8 @@ impl<'a> Engine<'a> {
 
     /// `/etc/hosts` and `/etc/resolv.conf` as a RUN is to see them: path in the root, and a file of ours.
     pub(crate) fn network_files(&self) -> Result<Vec<(&'static str, PathBuf)>> {
-        let directory = self.options.work_dir.path();
+        // Without links, as a mount wants its source.
+        let directory = self.options.work_dir.path().canonicalize().during("work directory")?;
         let hosts = directory.join("hosts");
         let resolv = directory.join("resolv.conf");
         if !hosts.exists() {

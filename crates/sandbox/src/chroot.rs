@@ -5,17 +5,20 @@
 //! isolations mount is put into the root before the process starts and taken out again after it.
 
 use crate::cancel::Cancel;
+use crate::helper::is_in_memory;
 use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
 use crate::job::Job;
 use crate::launch;
+use crate::mount::Mount;
 use crate::process::{Exit, Network, Process, Stream};
 
 const NAME: &str = "chroot";
 
 /// Runs processes under chroot(2).
 ///
-/// In place of a mount, a [`crate::Mount::Bind`] of a directory to write to is moved into the root and back, so it must be on
-/// the same filesystem and in one run at a time; of anything else, a copy is put there.
+/// In place of a mount, a directory whose writes are kept is moved into the root and back, so it can be in one run
+/// at a time; of anything else, a copy is put there. Where moving is not possible since the root is on another
+/// filesystem, it is copied back as well. What is to be read only is written to in vain.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chroot;
 
@@ -44,6 +47,16 @@ impl Isolation for Chroot {
             return unsupported(
                 "--network=none",
                 "it shares the network of the container, which only a network namespace could change",
+            );
+        }
+        if let Some(Mount::Secret { target, .. }) =
+            process.mounts.iter().find(|mount| matches!(mount, Mount::Secret { .. }))
+            && !is_in_memory(dir).is_ok_and(|in_memory| in_memory)
+        {
+            return unsupported(
+                &format!("the secret {}", target.display()),
+                "it cannot mount, so the file would be on a disk; give the secret as a variable (env=NAME), let \
+                 --work-dir be on a tmpfs, or use the isolation ns",
             );
         }
         let job = Job::Chroot { process: process.clone(), dir: dir.into() };

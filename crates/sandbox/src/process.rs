@@ -1,12 +1,15 @@
 //! What is to be run, and how it ended: a process as a `RUN` describes it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::mount::Mount;
+
 /// One process to be run inside a root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// The program and its arguments. A program without a slash is looked up in the `PATH` of [`Process::env`].
     pub argv: Vec<OsString>,
@@ -23,6 +26,20 @@ pub struct Process {
     pub network: Network,
     /// What else is visible in the root, in this order.
     pub mounts: Vec<Mount>,
+}
+
+impl fmt::Debug for Process {
+    /// Values of the environment may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&OsString> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Process")
+            .field("argv", &self.argv)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .field("user", &self.user)
+            .field("mounts", &self.mounts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Numeric ids; names are looked up in the image by whoever makes the [`Process`].
@@ -45,31 +62,6 @@ pub enum Network {
     /// Only a loopback interface of its own; it is up if the builder has CAP_NET_ADMIN, as root outside of a
     /// container and in a user namespace have.
     None,
-}
-
-/// Something shown in the root at a path that already exists there and that the image does not keep.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mount {
-    /// A file or a directory of the builder's.
-    Bind {
-        /// Where it is, absolute, on the builder's side. Followed as it is: resolve what comes from a build inside
-        /// its own tree before.
-        #[serde(with = "raw_path")]
-        source: PathBuf,
-        /// Where it appears: absolute inside the root, existing, of the same kind.
-        #[serde(with = "raw_path")]
-        target: PathBuf,
-        /// Whether writes are refused.
-        read_only: bool,
-    },
-    /// An empty directory that is forgotten afterwards.
-    Tmpfs {
-        /// An existing directory: absolute inside the root.
-        #[serde(with = "raw_path")]
-        target: PathBuf,
-        /// The most it may hold, in bytes.
-        size: Option<u64>,
-    },
 }
 
 /// How a process ended.
@@ -102,15 +94,14 @@ pub enum Stream {
 }
 
 /// Paths are bytes; serde's own form of a [`PathBuf`] is refused when those are not UTF-8.
-mod raw_path {
-    use super::{Deserialize, OsString, PathBuf, Serialize};
-    use std::path::Path;
+pub(crate) mod raw_path {
+    use super::{Deserialize, OsString, Path, PathBuf, Serialize};
 
-    pub(super) fn serialize<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
         path.as_os_str().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<PathBuf, D::Error> {
         OsString::deserialize(deserializer).map(PathBuf::from)

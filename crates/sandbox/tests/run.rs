@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use fixture::{Fixture, Way};
 use libtest_mimic::{Arguments, Failed, Trial};
-use sandbox::{Cancel, ExecErrorKind, Exit, Mount, Network, RootShape, RunError, Stream, User};
+use sandbox::{
+    Cancel, ExecErrorKind, Exit, Mount, Network, RootShape, RunError, Secret, Stream, User, Writes,
+};
 
 /// A script for `/bin/sh -c` and everything it prints, whatever the isolation.
 const SCRIPTS: &[(&str, &str, &str)] = &[
@@ -107,6 +109,11 @@ const CASES: &[(&str, Case)] = &[
     ("programs that cannot be executed", exec_errors),
     ("capabilities", capabilities),
     ("mounts", mounts),
+    ("discarded writes", discarded),
+    ("mounts in mounts", nested),
+    ("secrets", secrets),
+    ("sockets", sockets),
+    ("links in the place of sources", linked_sources),
     ("changes are found", changes),
     ("no trace of the set-up", no_trace),
     ("lent directories come back", lent),
@@ -201,27 +208,26 @@ fn capabilities(fixture: &Fixture) -> Result<(), Failed> {
 
 fn mounts(fixture: &Fixture) -> Result<(), Failed> {
     let hosts = fixture.outside("hosts", "127.0.0.1 here\n")?;
-    let script = "cat /etc/hosts; echo more >> /etc/hosts; cat /cache/kept; echo new > /cache/new; \
-                  echo tmp > /scratch/x; ls -A /scratch";
+    let script = "cat /etc/hosts; cat /cache/kept; echo new > /cache/new; echo tmp > /scratch/x; ls -A /scratch; \
+                  stat -c %a /scratch";
     let mut process = fixture.process(script);
-    process.mounts = vec![
-        Mount::Bind { source: hosts.clone(), target: "/etc/hosts".into(), read_only: false },
-        Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20) },
-    ];
     let cache = fixture.outside_directory("cache", "kept")?;
-    process.mounts.push(Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: false });
-    same("mounts", &fixture.run(&process)?.output, "127.0.0.1 here\nkept\nx\n")?;
+    process.mounts = vec![
+        read_only(&hosts, "/etc/hosts"),
+        Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20), mode: 0o750, read_only: false },
+        kept(fixture, &cache, "/cache")?,
+    ];
+    same("mounts", &fixture.run(&process)?.output, "127.0.0.1 here\nkept\nx\n750\n")?;
     same("cache", &std::fs::read_to_string(cache.join("new"))?, "new\n")?;
 
     let mut process =
         fixture.process("cat /cache/kept; (echo x > /cache/x; rm -r /cache/*) 2>/dev/null; ls /cache");
-    process.mounts = vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: true }];
+    process.mounts = vec![read_only(&cache, "/cache")];
     let output = fixture.run(&process)?.output;
     if fixture.name() == "chroot" {
         same("a copy", &output, "kept\n")?;
     } else {
         same("read-only", &output, "kept\nkept\nnew\n")?;
-        same("file", &std::fs::read_to_string(hosts)?, "127.0.0.1 here\nmore\n")?;
     }
     same("what was shown", &fixture::names(&cache)?, &["kept", "new"].map(String::from).to_vec())?;
     // The image has its own file back, and nothing of the mounts.
@@ -230,6 +236,120 @@ fn mounts(fixture: &Fixture) -> Result<(), Failed> {
         &fixture.sh("cat /etc/hosts; ls -A /scratch /cache | grep -v :")?.output,
         "image\n\n",
     )
+}
+
+fn read_only(source: &Path, target: &str) -> Mount {
+    Mount::Bind { source: source.into(), target: target.into(), writes: Writes::Refused }
+}
+
+fn kept(fixture: &Fixture, source: &Path, target: &str) -> std::io::Result<Mount> {
+    let writes = Writes::Kept { in_use: fixture.outside("in-use", "")? };
+    Ok(Mount::Bind { source: source.into(), target: target.into(), writes })
+}
+
+fn secret(target: &str, content: &str, mode: u32) -> Mount {
+    Mount::Secret { target: target.into(), content: Secret::new(content), mode, uid: 1000, gid: 1001 }
+}
+
+/// Written to, and as it was for the next one.
+fn discarded(fixture: &Fixture) -> Result<(), Failed> {
+    let directory = fixture.outside_directory("shown", "file")?;
+    std::fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o750))?;
+    let file = fixture.outside("one", "one\n")?;
+    for number in 0..2 {
+        let scratch = |name: &str| {
+            let path = directory.with_file_name(format!("{name}{number}"));
+            std::fs::create_dir(&path).map(|()| path)
+        };
+        let mut process = fixture.process(
+            "stat -c %a /cache; cat /cache/file /marker; echo x > /cache/new; rm /cache/file; echo two >> /marker; \
+             ls /cache; cat /marker",
+        );
+        process.mounts = vec![
+            Mount::Bind {
+                source: directory.clone(),
+                target: "/cache".into(),
+                writes: Writes::Discarded { scratch: scratch("a")? },
+            },
+            Mount::Bind {
+                source: file.clone(),
+                target: "/marker".into(),
+                writes: Writes::Discarded { scratch: scratch("b")? },
+            },
+        ];
+        same("output", &fixture.run(&process)?.output, "750\nfile\none\nnew\none\ntwo\n")?;
+    }
+    same("the source", &fixture::names(&directory)?, &vec!["file".to_owned()])?;
+    same("the file", &std::fs::read_to_string(file)?, "one\n")?;
+    same("the image", &fixture.sh("cat /marker; ls -A /cache")?.output, "marker\n")
+}
+
+/// What is missing in a mount is made in it, but not where it could not be.
+fn nested(fixture: &Fixture) -> Result<(), Failed> {
+    let outer = fixture.outside_directory("outer", "file")?;
+    let file = fixture.outside("inner", "inner\n")?;
+    let tmpfs = || Mount::Tmpfs { target: "/scratch".into(), size: None, mode: 0o755, read_only: false };
+    let mut process = fixture.process("cat /scratch/a/b/file /dev/pipes/x; ls -A /scratch");
+    process.mounts = vec![tmpfs(), read_only(&file, "/scratch/a/b/file"), read_only(&file, "/dev/pipes/x")];
+    same("in a tmpfs", &fixture.run(&process)?.output, "inner\ninner\na\n")?;
+    process = fixture.process("cat /cache/file");
+    process.mounts = vec![read_only(&outer, "/cache"), read_only(&file, "/cache/file")];
+    same("over a file", &fixture.run(&process)?.output, "inner\n")?;
+    process.mounts = vec![read_only(&outer, "/cache"), read_only(&file, "/cache/missing")];
+    let error = fixture.run(&process).err().map(|error| error.to_string());
+    let text =
+        "set up the root: the mount target /cache/missing does not exist in the read-only mount around it";
+    same("missing", &error.as_deref(), &Some(text))?;
+    same("outer", &fixture::names(&outer)?, &vec!["file".to_owned()])?;
+    same("image", &fixture.sh("ls -A /scratch /cache | grep -v :")?.output, "\n")
+}
+
+/// Seen where it is meant to be, with owner and mode, and nowhere else.
+fn secrets(fixture: &Fixture) -> Result<(), Failed> {
+    let mut process = fixture.process(
+        "stat -c '%a %u:%g' /marker; cat /marker /scratch/x; echo; (echo x > /marker) 2>/dev/null || echo refused; \
+         ls -A /dev | grep -i secret; :",
+    );
+    process.mounts = vec![
+        secret("/marker", "hidden", 0o440),
+        Mount::Tmpfs { target: "/scratch".into(), size: None, mode: 0o755, read_only: false },
+        secret("/scratch/x", "too", 0o500),
+    ];
+    same("not told", &format!("{process:?}").contains("hidden"), &false)?;
+    match fixture.run(&process) {
+        Err(RunError::Unsupported { isolation: "chroot", what, .. }) => {
+            same("refused", &what.as_str(), &"the secret /marker")?;
+        }
+        outcome => {
+            same("output", &outcome?.output, "440 1000:1001\nhiddentoo\nrefused\n")?;
+        }
+    }
+    same("image", &fixture.sh("cat /marker; ls -A /scratch")?.output, "marker\n")
+}
+
+/// A socket that somebody outside listens on.
+fn sockets(fixture: &Fixture) -> Result<(), Failed> {
+    let path = fixture.outside("socket", "")?;
+    std::fs::remove_file(&path)?;
+    let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    let mut process = fixture.process("test -S /dev/agent && ls /dev/agent");
+    process.mounts = vec![read_only(&path, "/dev/agent")];
+    same("output", &fixture.run(&process)?.output, "/dev/agent\n")?;
+    drop(listener);
+    same("still there", &path.symlink_metadata()?.file_type().is_socket(), &true)
+}
+
+/// A link that somebody puts in the place of a source leads nowhere.
+fn linked_sources(fixture: &Fixture) -> Result<(), Failed> {
+    if fixture.name() == "chroot" {
+        return Ok(());
+    }
+    let directory = fixture.outside_directory("real", "file")?;
+    let link = directory.with_file_name("link");
+    std::os::unix::fs::symlink(&directory, &link)?;
+    let mut process = fixture.process("ls /cache");
+    process.mounts = vec![kept(fixture, &link, "/cache")?];
+    same("refused", &matches!(fixture.run(&process), Err(RunError::SetUp(_))), &true)
 }
 
 fn changes(fixture: &Fixture) -> Result<(), Failed> {
@@ -279,8 +399,7 @@ fn lent(fixture: &Fixture) -> Result<(), Failed> {
     let cache = fixture.outside_directory("cache", "kept")?;
     for script in ["rm -rf /cache; :", "rm -rf /cache; echo x > /cache; :", "touch /cache/x"] {
         let mut process = fixture.process(script);
-        process.mounts =
-            vec![Mount::Bind { source: cache.clone(), target: "/cache".into(), read_only: false }];
+        process.mounts = vec![kept(fixture, &cache, "/cache")?];
         same(script, &fixture.run(&process)?.exit, &Exit::Code(0))?;
         same("still a directory", &cache.is_dir(), &true)?;
         same("in the image", &fixture.sh("ls -d /cache; ls -A /cache")?.output, "/cache\n")?;

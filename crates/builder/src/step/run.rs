@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use dockerfile::instruction::{Network, Run, Script};
 use layer::{Content, Metadata, ReadError, Tree, TreePath};
 use rootfs::{Stub, StubKind};
-use sandbox::{Exit, Mount, Process, RunError, User};
+use sandbox::{Exit, Mount, Process, RunError, User, Writes};
 
 use super::Surroundings;
 use super::config::{proxies, shell};
@@ -137,7 +137,7 @@ fn mount_points(engine: &Engine, tree: &Tree) -> Result<(Vec<Stub>, Vec<Mount>)>
     for (path, source) in engine.network_files()? {
         let path = tree.resolve(&TreePath::new(path)?, true)?.path;
         // Read-only, as with BuildKit: what a RUN wrote there would be seen by the next one.
-        mounts.push(Mount::Bind { source, target: absolute(&path), read_only: true });
+        mounts.push(Mount::Bind { source, target: absolute(&path), writes: Writes::Refused });
         stubs.push(Stub { path, kind: StubKind::File });
     }
     Ok((stubs, mounts))

@@ -5,20 +5,22 @@
 //! the process does to the one in its place: just as if that were mounted.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, fstat,
-    futimens, makedev, mkdirat, mknodat, openat, openat2, renameat, statat, symlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, makedev, mkdirat, mknodat, openat,
+    openat2, renameat, statat, symlinkat,
 };
 use rustix::io::Errno;
 
+use super::Helper;
+use super::copy::{DIRECTORY, Times, copy, set_times};
+use super::in_use::InUse;
+use super::mounts::{missing_in_read_only, write_secret};
 use crate::failure::{During, Failure};
-use crate::process::Mount;
+use crate::mount::{Mount, Writes};
 
 /// The character devices of a container, by memory(4), random(4) and tty(4).
 const DEVICES: [(&str, u32, u32); 6] =
@@ -32,9 +34,6 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 /// The things of a root that are out of it for now.
 #[derive(Debug)]
 pub(super) struct Aside {
@@ -44,6 +43,9 @@ pub(super) struct Aside {
     store_path: PathBuf,
     moved: Vec<Moved>,
     parents: Vec<Parent>,
+    /// What was put where, and whether it is only to be read.
+    mounted: Vec<(PathBuf, bool)>,
+    in_use: InUse,
 }
 
 #[derive(Debug)]
@@ -52,8 +54,16 @@ struct Moved {
     path: PathBuf,
     /// The directory it was in.
     parent: OwnedFd,
-    /// Where to take the directory that is in its place now; without that it is thrown away.
-    lender: Option<PathBuf>,
+    /// Whose directory is in its place now; without that it is thrown away.
+    lender: Option<Lent>,
+}
+
+/// A directory that goes back to where it came from.
+#[derive(Debug)]
+struct Lent {
+    path: PathBuf,
+    /// It is still there as well, since it could not be moved to the root's filesystem.
+    is_copy: bool,
 }
 
 /// A directory of the root that something was moved out of, which shows in its times.
@@ -62,9 +72,6 @@ struct Parent {
     directory: OwnedFd,
     times: Times,
 }
-
-/// Last access and last modification, in seconds and nanoseconds.
-type Times = [(i64, i64); 2];
 
 impl Aside {
     /// Makes the place where things wait, beside the root at `dir`.
@@ -80,7 +87,8 @@ impl Aside {
         let step = format!("make {}", store_path.display());
         mkdirat(CWD, &store_path, Mode::RWXU).during(&step)?;
         let store = openat(CWD, &store_path, DIRECTORY, Mode::empty()).during(&step)?;
-        Ok(Aside { root, store, store_path, moved: Vec::new(), parents: Vec::new() })
+        let (moved, parents, mounted) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Aside { root, store, store_path, moved, parents, mounted, in_use: InUse::default() })
     }
 
     /// Puts an empty directory in the place of the directory at `path`.
@@ -111,43 +119,109 @@ impl Aside {
             .during("make /dev/shm of the root")
     }
 
-    /// Puts what `mount` describes in its place. A directory to write to comes itself, and goes home afterwards;
-    /// everything else is a copy.
-    pub(super) fn mount(&mut self, mount: &Mount) -> Result<(), Failure> {
-        let (source, target, read_only) = match mount {
-            Mount::Tmpfs { target, .. } => return self.empty_directory(target, 0o1777).map(drop),
-            Mount::Bind { source, target, read_only } => (source, target, *read_only),
+    /// Puts what `mount` describes in its place. A directory whose writes are kept comes itself, and goes home
+    /// afterwards; everything else is a copy.
+    pub(super) fn mount(&mut self, helper: &Helper, mount: &Mount) -> Result<(), Failure> {
+        let (source, target, writes) = match mount {
+            Mount::Tmpfs { target, mode, .. } => {
+                self.empty_directory(target, *mode).map(drop)?;
+                return self.note_read_only(mount);
+            }
+            Mount::Secret { target, content, mode, uid, gid } => {
+                let (parent, name) = self.move_away(target, FileType::RegularFile)?;
+                return write_secret(parent.as_fd(), name, content, *mode, *uid, *gid);
+            }
+            Mount::Bind { source, target, writes } => (source, target, writes),
         };
         let step = format!("put {} at {} of the root", source.display(), target.display());
         let is_directory = source.metadata().during(&step)?.is_dir();
         let kind = if is_directory { FileType::Directory } else { FileType::RegularFile };
+        let kept = match writes {
+            Writes::Kept { in_use } if is_directory => {
+                if self
+                    .moved
+                    .iter()
+                    .any(|moved| moved.lender.as_ref().is_some_and(|lent| lent.path == *source))
+                {
+                    return Err(Failure::because(format!("{step}: a directory cannot be at two places")));
+                }
+                self.in_use.lock(helper, in_use, true)?;
+                true
+            }
+            _ => false,
+        };
         let (parent, name) = self.move_away(target, kind)?;
-        if !is_directory || read_only {
-            return copy(&source.canonicalize().during(&step)?, parent.as_fd(), name).during(&step);
+        let moved_in = kept && moved(renameat(CWD, source, &parent, name)).during(&step)?;
+        if !moved_in {
+            copy(source, parent.as_fd(), name).during(&step)?;
         }
-        renameat(CWD, source, &parent, name).during(&step)?;
-        self.moved.last_mut().expect("it was just moved away").lender = Some(source.clone());
+        if kept {
+            let lent = Lent { path: source.clone(), is_copy: !moved_in };
+            self.moved.last_mut().expect("it was just moved away").lender = Some(lent);
+        }
+        self.note_read_only(mount)
+    }
+
+    /// Remembers where other isolations would make nothing new.
+    fn note_read_only(&mut self, mount: &Mount) -> Result<(), Failure> {
+        let read_only = match mount {
+            Mount::Bind { writes, .. } => *writes == Writes::Refused,
+            Mount::Tmpfs { read_only, .. } => *read_only,
+            Mount::Secret { .. } => true,
+        };
+        self.mounted.push((mount.target().to_owned(), read_only));
         Ok(())
     }
 
-    /// Moves what is at `path` to the store: the directory it was in, and its name there.
+    /// Moves what is at `path` to the store: the directory it was in, and its name there. What is missing there
+    /// lies in something that was put into the root before.
     fn move_away<'a>(&mut self, path: &'a Path, kind: FileType) -> Result<(OwnedFd, &'a OsStr), Failure> {
         let step = format!("move {} of the root aside", path.display());
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Failure::because(format!("{step}: not a path below /")));
         };
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = openat2(&self.root, parent, flags, Mode::empty(), how).during(&step)?;
-        let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).during(&step)?;
-        if FileType::from_raw_mode(found.st_mode) != kind {
-            return Err(Failure::because(format!("{step}: it is not a {kind:?}")));
+        let parent = self.open_parent(path, parent)?;
+        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if FileType::from_raw_mode(found.st_mode) != kind => {
+                return Err(Failure::because(format!("{step}: it is not a {kind:?}")));
+            }
+            Ok(_) => {
+                self.remember(&parent).during(&step)?;
+                renameat(&parent, name, &self.store, self.moved.len().to_string()).during(&step)?;
+            }
+            Err(Errno::NOENT) => {
+                self.refuse_new(path)?;
+                self.remember(&parent).during(&step)?;
+            }
+            Err(error) => return Err(error).during(&step),
         }
-        self.remember(&parent).during(&step)?;
-        renameat(&parent, name, &self.store, self.moved.len().to_string()).during(&step)?;
         let handle = parent.try_clone().during(&step)?;
         self.moved.push(Moved { path: path.to_owned(), parent, lender: None });
         Ok((handle, name))
+    }
+
+    /// Opens the directory that the mount target `path` lies in, or is to lie in.
+    fn open_parent(&self, path: &Path, parent: &Path) -> Result<OwnedFd, Failure> {
+        let step = format!("open {} of the root", parent.display());
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat2(&self.root, parent, flags, Mode::empty(), how) {
+            Err(Errno::NOENT) => {}
+            opened => return opened.during(&step),
+        }
+        self.refuse_new(path)?;
+        let (Some(above), Some(name)) = (parent.parent(), parent.file_name()) else {
+            return Err(Failure::because(step));
+        };
+        let above = self.open_parent(path, above)?;
+        mkdirat(&above, name, Mode::from_raw_mode(0o755)).during(&step)?;
+        openat(&above, name, DIRECTORY, Mode::empty()).during(&step)
+    }
+
+    /// As where there are mounts, nothing is made in those that cannot be written to.
+    fn refuse_new(&self, path: &Path) -> Result<(), Failure> {
+        let around = self.mounted.iter().rev().find(|(mounted, _)| path.starts_with(mounted));
+        if around.is_some_and(|(_, read_only)| *read_only) { Err(missing_in_read_only(path)) } else { Ok(()) }
     }
 
     /// Keeps the times of a directory, if it is the first time that something is moved out of it.
@@ -191,6 +265,26 @@ impl Aside {
         result.and(std::fs::remove_dir_all(&self.store_path).during(step))
     }
 
+    /// Puts what was made of a copy in the place of the original, which stays until all is there.
+    fn copy_home(&self, parent: &OwnedFd, name: &OsStr, home: &Path) -> io::Result<()> {
+        let made = format!("/proc/self/fd/{}", parent.as_raw_fd());
+        let [fresh, old] = [".new", ".old"].map(|end| {
+            let mut path = home.as_os_str().to_owned();
+            path.push(end);
+            PathBuf::from(path)
+        });
+        for left in [&fresh, &old] {
+            match std::fs::remove_dir_all(left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        copy(&Path::new(&made).join(name), CWD, fresh.as_os_str())?;
+        std::fs::rename(home, &old)?;
+        std::fs::rename(&fresh, home)?;
+        std::fs::remove_dir_all(&old)
+    }
+
     /// Brings the thing back that was moved last. What the process removed it could not have removed if it were
     /// mounted: a directory on loan is made anew then, and if the directory around it is gone, it goes too.
     fn bring_back(&self, moved: &Moved) -> io::Result<()> {
@@ -199,9 +293,12 @@ impl Aside {
         let used = statat(&moved.parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|used| used.st_mode);
         let is_directory = used.map(FileType::from_raw_mode) == Ok(FileType::Directory);
         match &moved.lender {
-            Some(lender) if is_directory => renameat(&moved.parent, name, CWD, lender)?,
-            Some(lender) => std::fs::create_dir(lender)?,
-            None => {}
+            Some(Lent { path, is_copy: false }) if is_directory => renameat(&moved.parent, name, CWD, path)?,
+            Some(Lent { path, is_copy: false }) => std::fs::create_dir(path)?,
+            Some(Lent { path, is_copy: true }) if is_directory => {
+                self.copy_home(&moved.parent, name, path)?
+            }
+            Some(Lent { is_copy: true, .. }) | None => {}
         }
         for (from, from_name, to, to_name) in [
             (&moved.parent, name, &self.store, OsStr::new(&format!("{place}.used"))),
@@ -216,41 +313,15 @@ impl Aside {
     }
 }
 
+/// Whether a rename was done; not if it leads to another filesystem.
+fn moved(result: rustix::io::Result<()>) -> rustix::io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Errno::XDEV) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn times(stat: &Stat) -> Times {
     [(stat.st_atime, stat.st_atime_nsec.cast_signed()), (stat.st_mtime, stat.st_mtime_nsec.cast_signed())]
-}
-
-fn set_times(fd: &OwnedFd, times: Times) -> rustix::io::Result<()> {
-    let [last_access, last_modification] = times.map(|(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec });
-    futimens(fd, &Timestamps { last_access, last_modification })
-}
-
-/// Copies a file or a directory, with modes, owners and times; what is neither of these nor a symlink is left out.
-fn copy(from: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
-    let found = from.symlink_metadata()?;
-    let (uid, gid) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
-    if found.is_symlink() {
-        symlinkat(from.read_link()?, parent, name)?;
-        return Ok(rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?);
-    }
-    let copied = if found.is_dir() {
-        mkdirat(parent, name, Mode::RWXU)?;
-        let directory = openat(parent, name, DIRECTORY, Mode::empty())?;
-        for entry in from.read_dir()? {
-            let entry = entry?;
-            copy(&entry.path(), directory.as_fd(), &entry.file_name())?;
-        }
-        directory
-    } else if found.is_file() {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        let mut file = File::from(openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
-        io::copy(&mut File::open(from)?, &mut file)?;
-        file.into()
-    } else {
-        return Ok(());
-    };
-    // The owner first: changing it takes the set-user-id bit away.
-    rustix::fs::fchown(&copied, Some(uid), Some(gid))?;
-    rustix::fs::fchmod(&copied, Mode::from_raw_mode(found.mode() & 0o7777))?;
-    Ok(set_times(&copied, [(found.atime(), found.atime_nsec()), (found.mtime(), found.mtime_nsec())])?)
 }

@@ -16,7 +16,7 @@ use crate::process::{Exit, Process};
 pub(super) fn run(helper: &Helper, process: &Process, dir: &Path) -> Result<(), Failure> {
     set_child_subreaper(Some(Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
     let mut aside = Aside::new(dir)?;
-    let exit = furnish(&mut aside, process).and_then(|()| start(helper, process, dir));
+    let exit = furnish(helper, &mut aside, process).and_then(|()| start(helper, process, dir));
     // Whatever happened, the root is made what it was.
     if let Err(failure) = aside.restore() {
         helper.report(&Report::NotRestored(failure));
@@ -27,11 +27,11 @@ pub(super) fn run(helper: &Helper, process: &Process, dir: &Path) -> Result<(), 
 
 /// Puts into the root what other isolations mount. `/proc` and `/sys` stay empty, and what is written there does
 /// not stay in the image.
-fn furnish(aside: &mut Aside, process: &Process) -> Result<(), Failure> {
+fn furnish(helper: &Helper, aside: &mut Aside, process: &Process) -> Result<(), Failure> {
     aside.devices()?;
     aside.empty_directory("/proc".as_ref(), 0o555)?;
     aside.empty_directory("/sys".as_ref(), 0o555)?;
-    process.mounts.iter().try_for_each(|mount| aside.mount(mount))?;
+    process.mounts.iter().try_for_each(|mount| aside.mount(helper, mount))?;
     aside.keep_times()
 }
 

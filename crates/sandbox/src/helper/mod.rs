@@ -3,6 +3,9 @@
 mod aside;
 mod capabilities;
 mod chroot;
+mod copy;
+mod in_use;
+mod mounts;
 mod namespaces;
 mod no_sync;
 mod program;
@@ -10,6 +13,8 @@ mod read_only;
 mod rehearsal;
 mod supervise;
 mod view;
+
+pub(crate) use mounts::is_in_memory;
 
 use std::fs::File;
 use std::io;

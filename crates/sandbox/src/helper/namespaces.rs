@@ -47,7 +47,7 @@ pub(super) fn run(
 
 /// In the new namespaces: makes the root, starts the process, stays with it.
 fn inside(helper: &Helper, process: &Process, root: &Root, plan: &NamespacesPlan) -> Result<(), Failure> {
-    view::make(process, root, plan)?;
+    let _in_use = view::make(helper, process, root, plan)?;
     match nix::unistd::sethostname(&process.hostname) {
         // A seccomp profile may refuse this and nothing else, as podman's does.
         Ok(()) | Err(nix::Error::EPERM) => {}

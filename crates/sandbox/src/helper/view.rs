@@ -13,10 +13,13 @@ use rustix::mount::{
     mount_bind, mount_bind_recursive, mount_change, mount_move, move_mount, unmount,
 };
 
+use super::Helper;
+use super::in_use::InUse;
+use super::mounts::Mounts;
 use crate::failure::{During, Failure};
 use crate::job::Root;
 use crate::namespaces::{NamespacesPlan, OverlayPlan};
-use crate::process::{Mount, Network, Process};
+use crate::process::{Network, Process};
 use crate::sys;
 
 /// The kernel takes at most a page of mount options, and cuts the rest off without a word.
@@ -53,8 +56,14 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Mounts all that `process` is to see and makes it the root of this process.
-pub(super) fn make(process: &Process, root: &Root, plan: &NamespacesPlan) -> Result<(), Failure> {
+/// Mounts all that `process` is to see and makes it the root of this process. What it gives is to be kept until the
+/// process is gone.
+pub(super) fn make(
+    helper: &Helper,
+    process: &Process,
+    root: &Root,
+    plan: &NamespacesPlan,
+) -> Result<InUse, Failure> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("make the mounts private")?;
     match root {
@@ -78,22 +87,21 @@ pub(super) fn make(process: &Process, root: &Root, plan: &NamespacesPlan) -> Res
     view.mount_sys()?;
     view.mount_dev()?;
     view.mask()?;
-    for mount in &process.mounts {
-        view.mount(mount)?;
-    }
+    let in_use = Mounts::new(helper, &view, plan).make(&process.mounts)?;
     if process.network == Network::None {
         loopback_up()?;
     }
     drop(view);
-    enter()
+    enter()?;
+    Ok(in_use)
 }
 
 /// The new root, before it is one.
-struct View(OwnedFd);
+pub(super) struct View(OwnedFd);
 
 impl View {
     /// Opens a path as it will be found inside: symlinks lead to places in the root, and nowhere else.
-    fn find(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+    pub(super) fn find(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         openat2(
             &self.0,
             path,
@@ -105,7 +113,7 @@ impl View {
 
     /// Opens a directory of the root's that something is to be mounted on. A symlink there would be followed to
     /// a directory that is already something else.
-    fn directory(&self, path: &str) -> Result<OwnedFd, Failure> {
+    pub(super) fn directory(&self, path: &str) -> Result<OwnedFd, Failure> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat2(&self.0, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
             .during(format_args!("open the directory {path} of the root"))
@@ -204,47 +212,25 @@ impl View {
         }
     }
 
-    fn mount(&self, wanted: &Mount) -> Result<(), Failure> {
-        let open = |target: &Path| {
-            self.find(target).during(format_args!("open the mount target {}", target.display()))
-        };
-        match wanted {
-            Mount::Bind { source, target, read_only: protected } => {
-                let step = || format!("bind {} on {}", source.display(), target.display());
-                let at = open(target)?;
-                mount_bind_recursive(source, by_fd(&at)).during(step())?;
-                if *protected {
-                    read_only(open(target)?.as_fd()).during(format_args!("{}, read-only", step()))?;
-                }
-                Ok(())
-            }
-            Mount::Tmpfs { target, size } => {
-                let options = match size {
-                    Some(size) => format!("mode=1777,size={size}"),
-                    None => "mode=1777".to_owned(),
-                };
-                let flags = MountFlags::NOSUID | MountFlags::NODEV;
-                let options = CString::new(options).expect("a number holds no NUL");
-                mount("tmpfs", by_fd(&open(target)?), "tmpfs", flags, Some(options.as_c_str()))
-                    .during(format_args!("mount a tmpfs on {}", target.display()))
-            }
-        }
+    /// Makes it the current directory, as it must be to become the root.
+    pub(super) fn be_current(&self) -> Result<(), Failure> {
+        rustix::process::fchdir(&self.0).during("enter the root")
     }
 }
 
 /// The path that mount(2) takes for an open file, so that nothing is looked up twice.
-fn by_fd(fd: impl AsFd) -> String {
+pub(super) fn by_fd(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
-fn is_directory(fd: &OwnedFd) -> Result<bool, Failure> {
+pub(super) fn is_directory(fd: &OwnedFd) -> Result<bool, Failure> {
     let stat = rustix::fs::fstat(fd).during("stat")?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Makes a mount and those below it read-only. A kernel or a seccomp profile without mount_setattr leaves
 /// remounting, which reaches one mount and must repeat the flags that it already has.
-fn read_only(at: BorrowedFd<'_>) -> std::io::Result<()> {
+pub(super) fn read_only(at: BorrowedFd<'_>) -> std::io::Result<()> {
     match sys::set_read_only(at) {
         Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ENOSYS | nix::libc::EPERM)) => {
             let now = rustix::fs::fstatvfs(at)?.f_flag;
