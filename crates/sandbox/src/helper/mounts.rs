@@ -228,5 +228,5 @@ pub(crate) fn is_in_memory(directory: &Path) -> std::io::Result<bool> {
     const TMPFS: i64 = 0x0102_1994;
     const RAMFS: i64 = 0x8584_58f6;
     let kind = rustix::fs::statfs(directory)?.f_type;
-    Ok(matches!(i64::from(kind), TMPFS | RAMFS))
+    Ok(matches!(kind, TMPFS | RAMFS))
 }
