@@ -14,15 +14,14 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Request, Response, Url};
 use serde::Deserialize;
+use transport::{Failure, Secret};
 use url::{Host, form_urlencoded};
 
 use crate::call::Call;
 use crate::challenge::{self, Challenge};
 use crate::client::Client;
-use crate::endpoint::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keychain::{Credential, CredentialsUsed, Lookup};
-use crate::secret::Secret;
 
 /// What is read of a token service's answer at most.
 const TOKEN_LIMIT: usize = 64 << 10;
@@ -185,7 +184,8 @@ async fn fetch(
         Err(failure) => {
             let reason =
                 format!("token service {}: {}", realm.host_str().unwrap_or_default(), failure.reason);
-            return Err(Failure { reason, ..failure }.error(call.subject, &call.endpoint.registry));
+            let failure = Failure { reason, ..failure };
+            return Err(Error::unreachable(call.subject, &call.endpoint.registry, failure));
         }
     };
     if response.status().is_success() {

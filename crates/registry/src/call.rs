@@ -8,14 +8,14 @@ use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use reqwest::{Method, Request, Response, StatusCode, Url};
+use transport::{Backoff, Failure, retry_after, same_origin};
 
 use crate::auth::{self, Authorization};
 use crate::client::Client;
-use crate::endpoint::{Endpoint, Failure, same_origin};
+use crate::endpoint::Endpoint;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::keychain::CredentialsUsed;
 use crate::payload::{Payload, Pulse};
-use crate::retry::{Backoff, retry_after};
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 10;
@@ -107,7 +107,7 @@ impl Client {
         loop {
             let outcome = self.attempt(call).await;
             let wait = match &outcome {
-                Ok(response) if error::is_retriable(response.status().as_u16()) => {
+                Ok(response) if transport::is_retriable(response.status().as_u16()) => {
                     retry_after(response.headers(), SystemTime::now())
                 }
                 Err(error) if error.is_transient() => error.retry_after,
@@ -177,7 +177,7 @@ impl Client {
                 Ok(Err(error)) => Failure::of(&error),
                 Err(_) => Failure::silence(idle),
             };
-            return Err(failure.error(call.subject, &call.endpoint.registry));
+            return Err(Error::unreachable(call.subject, &call.endpoint.registry, failure));
         }
     }
 
@@ -328,7 +328,9 @@ impl Client {
             }
         };
         // A source that cannot be read looks like a broken connection from outside.
-        Err(pulse.failure().unwrap_or_else(|| failure.error(call.subject, &call.endpoint.registry)))
+        Err(pulse
+            .failure()
+            .unwrap_or_else(|| Error::unreachable(call.subject, &call.endpoint.registry, failure)))
     }
 }
 

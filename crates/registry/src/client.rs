@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustls::RootCertStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::endpoint::{Endpoint, EndpointKey, proxies};
+use crate::endpoint::{Endpoint, EndpointKey};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mirror;
 use crate::options::{Access, ClientOptions};
-use crate::{mirror, tls};
 
 /// A client of any number of registries. Clones share connections, tokens and the limit on transfers.
 #[derive(Debug, Clone)]
@@ -28,7 +28,10 @@ struct Inner {
 impl Client {
     /// A client. Nothing is connected yet, but certificates, mirrors and proxies that cannot be used are found now.
     pub fn new(options: ClientOptions) -> Result<Self> {
-        proxies(&options)?;
+        options
+            .proxies
+            .check()
+            .map_err(|reason| Error::new("connect by a proxy", ErrorKind::Options { reason }))?;
         mirror::check(&options)?;
         let places = Arc::new(Semaphore::new(options.parallel.max(1)));
         let inner = Inner { options, endpoints: Mutex::default(), roots: OnceLock::new(), places };
@@ -55,7 +58,7 @@ impl Client {
         if let Some(endpoint) = endpoints.get(&key) {
             return Ok(Arc::clone(endpoint));
         }
-        let roots = Arc::clone(self.inner.roots.get_or_init(tls::system_roots));
+        let roots = Arc::clone(self.inner.roots.get_or_init(transport::system_roots));
         let endpoint = Arc::new(Endpoint::new(&key, options, roots)?);
         endpoints.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)

@@ -12,13 +12,13 @@ use oci::{Descriptor, Hasher, Reference};
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
+use transport::{Backoff, Failure};
 
 use crate::call::{Call, Redirects};
 use crate::client::Client;
-use crate::endpoint::{Endpoint, Failure};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Access, Direction};
-use crate::retry::Backoff;
 
 /// As much progress makes a later break a first one. Less does not, or a registry could hold us with a byte at a time.
 const PROGRESS: u64 = 1 << 20;
@@ -136,7 +136,7 @@ impl BlobReader {
             }
             self.broken_at = self.offset;
             let Some(delay) = self.backoff.next(None) else {
-                return Err(failure.error(&self.subject, &self.endpoint.registry));
+                return Err(Error::unreachable(&self.subject, &self.endpoint.registry, failure));
             };
             tracing::debug!(subject = self.subject, offset = self.offset, reason = failure.reason, "resume");
             tokio::time::sleep(delay).await;

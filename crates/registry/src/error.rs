@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use oci::ManifestError;
 use reqwest::StatusCode;
+use transport::{Cause, Failure, is_retriable};
 
 use crate::keychain::CredentialsUsed;
 
@@ -117,17 +118,6 @@ pub enum ErrorKind {
     },
 }
 
-/// Why a registry cannot be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The network: it may pass.
-    Network,
-    /// The server shows a certificate that we do not accept.
-    Certificate,
-    /// The server does not speak TLS.
-    PlainHttp,
-}
-
 impl Error {
     pub(crate) fn new(subject: &str, kind: ErrorKind) -> Self {
         Error { subject: subject.to_owned(), kind, retry_after: None }
@@ -139,6 +129,11 @@ impl Error {
 
     pub(crate) fn protocol(subject: &str, reason: impl Into<String>) -> Self {
         Error::new(subject, ErrorKind::Protocol { reason: reason.into() })
+    }
+
+    pub(crate) fn unreachable(subject: &str, registry: &str, failure: Failure) -> Self {
+        let Failure { reason, cause } = failure;
+        Error::new(subject, ErrorKind::Unreachable { registry: registry.to_owned(), reason, cause })
     }
 
     /// The error for an answer that is no success. A 401 is not told here, since it needs to know the credentials.
@@ -238,11 +233,6 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.kind)
     }
-}
-
-/// The statuses that a later try can turn into a success.
-pub(crate) fn is_retriable(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
 fn colon(message: &str) -> String {

@@ -12,7 +12,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use crate::Secret;
+use transport::Secret;
 
 /// What proves to a registry who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]

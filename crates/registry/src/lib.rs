@@ -23,22 +23,17 @@ mod mirror;
 mod options;
 mod payload;
 mod read;
-mod retry;
-mod secret;
-mod tls;
 mod upload;
 
 pub use client::Client;
 pub use download::BlobReader;
-pub use error::{Cause, Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use keychain::{Credential, CredentialsUsed, Keychain, KeychainError, Lookup};
 pub use manifest::ImageManifest;
 pub use options::{
-    Access, ClientCertificate, ClientOptions, Direction, Exemption, Progress, Proxies, Timeouts, Transferred,
-    UploadMethod,
+    Access, ClientOptions, Direction, Exemption, Progress, Timeouts, Transferred, UploadMethod,
 };
 pub use payload::BlobSource;
 pub use read::BlobRead;
-pub use retry::RetryPolicy;
-pub use secret::Secret;
+pub use transport::{Cause, ClientCertificate, Proxies, RetryPolicy, Secret};
 pub use upload::Pushed;

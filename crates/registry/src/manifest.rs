@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use crate::call::{Address, Call};
 use crate::client::Client;
-use crate::endpoint::same_origin;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Access;
 use crate::payload::Payload;
+use transport::same_origin;
 
 /// What registries store at most, by the [distribution spec].
 ///

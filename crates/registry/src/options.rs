@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oci::Digest;
+use transport::{ClientCertificate, Proxies, RetryPolicy};
 
-use crate::{Keychain, RetryPolicy, Secret};
+use crate::Keychain;
 
 /// What a [`crate::Client`] is made from.
 #[derive(Debug, Clone)]
@@ -94,27 +95,6 @@ impl Exemption {
                 Access::Push => self.push,
             }
     }
-}
-
-/// A certificate that proves who we are.
-#[derive(Debug, Clone)]
-pub struct ClientCertificate {
-    /// PEM text of the certificate and those that sign for it.
-    pub chain: String,
-    /// PEM text of its key.
-    pub key: Secret,
-}
-
-/// Proxies, in the form of the usual environment variables; reading those is the caller's. A registry on the loopback
-/// interface is reached without.
-#[derive(Debug, Clone, Default)]
-pub struct Proxies {
-    /// For `http://`.
-    pub http: Option<Secret>,
-    /// For `https://`.
-    pub https: Option<Secret>,
-    /// Hosts that are reached without, comma separated.
-    pub no_proxy: Option<String>,
 }
 
 /// How long silence is borne. There is no limit on a whole transfer.

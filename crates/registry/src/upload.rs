@@ -12,12 +12,12 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::call::{Address, Call, Redirects, location, pull_scope};
 use crate::client::Client;
-use crate::endpoint::{Endpoint, same_origin};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::content_digest;
 use crate::options::{Access, UploadMethod};
 use crate::payload::{BlobSource, Payload, Piece};
-use crate::retry::{Backoff, retry_after};
+use transport::{Backoff, retry_after, same_origin};
 
 /// What a chunk has when the registry does not name a number.
 const CHUNK: u64 = 8 << 20;

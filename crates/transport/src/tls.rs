@@ -12,20 +12,31 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use crate::ClientCertificate;
+use crate::Secret;
 
-/// What a connection to one registry trusts and shows.
-pub(crate) struct Trust<'a> {
+/// A certificate that proves who we are.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// PEM text of the certificate and those that sign for it.
+    pub chain: String,
+    /// PEM text of its key.
+    pub key: Secret,
+}
+
+/// What a connection to one server trusts and shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust<'a> {
     /// PEM text of further authorities.
-    pub(crate) certificates: Option<&'a str>,
+    pub certificates: Option<&'a str>,
     /// What to show.
-    pub(crate) client: Option<&'a ClientCertificate>,
+    pub client: Option<&'a ClientCertificate>,
     /// Believe anybody.
-    pub(crate) anybody: bool,
+    pub anybody: bool,
 }
 
 /// The system's roots, or those compiled in. Certificates that cannot be parsed are passed over, as every client does.
-pub(crate) fn system_roots() -> Arc<RootCertStore> {
+#[must_use]
+pub fn system_roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -35,7 +46,7 @@ pub(crate) fn system_roots() -> Arc<RootCertStore> {
 }
 
 /// A TLS configuration that offers HTTP/2 and HTTP/1.1.
-pub(crate) fn config(mut roots: Arc<RootCertStore>, trust: &Trust<'_>) -> Result<ClientConfig, String> {
+pub fn config(mut roots: Arc<RootCertStore>, trust: &Trust<'_>) -> Result<ClientConfig, String> {
     if let Some(pem) = trust.certificates {
         let roots = Arc::make_mut(&mut roots);
         for certificate in certificates(pem)? {

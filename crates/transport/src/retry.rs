@@ -12,7 +12,7 @@ pub struct RetryPolicy {
     pub retries: u32,
     /// The longest wait before the second try; doubled for each further one.
     pub first_delay: Duration,
-    /// The longest wait before any try, except where the registry asks for more by `Retry-After`.
+    /// The longest wait before any try, except where the server asks for more by `Retry-After`.
     pub max_delay: Duration,
     /// No try begins later than this after the first one.
     pub max_elapsed: Duration,
@@ -31,33 +31,35 @@ impl Default for RetryPolicy {
 
 /// The tries of one request.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     policy: RetryPolicy,
     tries: u32,
     since: Instant,
 }
 
 impl Backoff {
-    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+    /// The first try is about to be made.
+    #[must_use]
+    pub fn new(policy: &RetryPolicy) -> Self {
         Backoff { policy: policy.clone(), tries: 0, since: Instant::now() }
     }
 
     /// How long to wait before the next try; `None` if there is none.
-    pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+    pub fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
         if self.tries >= self.policy.retries {
             return None;
         }
         let doubled = self.policy.first_delay.saturating_mul(1 << self.tries.min(16));
         let chance = 0.5 + fastrand::f64() / 2.0;
         let delay = doubled.min(self.policy.max_delay).mul_f64(chance);
-        // What the registry asks for is a minimum; a little more keeps clients apart.
+        // What the server asks for is a minimum; a little more keeps clients apart.
         let delay = retry_after.map_or(delay, |asked| asked + delay.min(asked / 10));
         self.tries += 1;
         (self.since.elapsed() + delay <= self.policy.max_elapsed).then_some(delay)
     }
 
     /// Progress was made: the next failure is a first one again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.tries = 0;
         self.since = Instant::now();
     }
@@ -66,12 +68,19 @@ impl Backoff {
 /// `Retry-After`, as seconds or as a date ([RFC 9110, section 10.2.3]).
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse::<u32>() {
         Ok(seconds) => Some(Duration::from_secs(seconds.into())),
         Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()),
     }
+}
+
+/// The statuses that a later try can turn into a success.
+#[must_use]
+pub fn is_retriable(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
 #[cfg(test)]
