@@ -209,7 +209,14 @@ impl Plan<'_> {
             Origin::Scratch => Stage::new(&name, Image::scratch(&platform)),
             Origin::Stage(base) => {
                 self.complete(engine, *base, progress)?;
-                progress.sources.stages[base].derive(&name)
+                let stage = &progress.sources.stages[base];
+                let has = stage.image.config.platform();
+                if node.platform.is_some() && !platform.accepts(&has) {
+                    let text = format!("--platform={platform} does not change the stage {}: it is for {has}", stage.name);
+                    let line = Some(self.dockerfile.stages[number].span.first_line);
+                    engine.report(Event::Warning { line, text });
+                }
+                stage.derive(&name)
             }
             Origin::Image(reference) => {
                 Stage::new(&name, engine.pull(&reference.parse::<Reference>()?, &platform)?)

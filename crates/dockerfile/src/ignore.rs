@@ -73,6 +73,13 @@ impl Ignore {
         self.deciding(path.as_ref()).is_some_and(|index| !self.rules[index].includes)
     }
 
+    /// True if the last pattern that matches one of two paths excludes it: for a source of `COPY` that is
+    /// known by its name as well as by its path in the context.
+    pub fn excludes_either(&self, name: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> bool {
+        let deciding = self.deciding(name.as_ref()).max(self.deciding(path.as_ref()));
+        deciding.is_some_and(|index| !self.rules[index].includes)
+    }
+
     /// False if the directory is excluded with everything that can be below it, so that nobody has to look.
     pub fn may_contain_included(&self, directory: impl AsRef<[u8]>) -> bool {
         let directory = directory.as_ref();

@@ -117,7 +117,7 @@ mod tests {
         let context =
             DirectorySource::open("the build context", directory.path(), Some("a.txt\nd\n!d/keep\ne\n"))
                 .unwrap();
-        let found = |written| match select(&context, written) {
+        let found = |written| match select(&context, written, &Ignore::default()) {
             Ok(paths) => paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             Err(error) => match error.hint {
                 Some(hint) => format!("{}; {hint}", error.message),

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use layer::{Kind, Metadata, ResolveError, Tree, TreePath};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What there is at a path of a source.
 #[derive(Debug, Clone)]
@@ -75,6 +75,16 @@ pub(crate) trait Source {
             }
         }
         Ok(at)
+    }
+}
+
+/// The error for a source that is not there.
+pub(crate) fn not_found(path: &TreePath, source: &dyn Source) -> Error {
+    let error = Error::new(format!("\"{path}\": not found in {}", source.describe()));
+    let real = source.resolve(path).unwrap_or_else(|_| path.clone());
+    match source.why_missing(&real) {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
-use dockerfile::{Heredoc, ModeChange, Word};
+use dockerfile::{Heredoc, Ignore, Literal, ModeChange, Word};
 use layer::{Tree, TreePath};
 
 use super::refusal::unsupported;
 use super::{Place, Surroundings, at, expand, located, warn_unset};
-use crate::copy::{Destination, DirectorySource, FoundKind, Look, Plan, Source, TreeSource, extract, select};
+use crate::copy::{
+    DirectorySource, Destination, Extraction, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
+};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
@@ -17,14 +19,22 @@ use crate::new_layer::NewLayer;
 use crate::stage::{Files, Stage};
 
 pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
-    let job = Job::new(around, stage, &copy.sources, &copy.destination, &copy.chown, &copy.chmod)?;
+    let flags = Flags {
+        chown: copy.chown.as_ref(),
+        chmod: copy.chmod.as_ref(),
+        link: copy.link.as_ref().is_some_and(|flag| flag.value),
+        parents: copy.parents.as_ref().is_some_and(|flag| flag.value),
+        exclude: &copy.exclude,
+    };
+    let job = Job::new(around, stage, &copy.sources, &copy.destination, &flags)?;
     let history = job.history("COPY");
+    job.refuse_remotes()?;
     let engine = around.engine;
     let mut layer = NewLayer::create(engine)?;
-    let tree = stage.tree(engine)?;
+    let ground = Ground::new(stage.tree(engine)?, job.link);
     match around.place(copy.from.as_ref())? {
         Place::Directory(source) => {
-            let plan = job.plan(engine, &tree, &*source)?;
+            let plan = job.plan(engine, &ground, &*source)?;
             engine.timings.measure("copy files", || plan.emit(&mut layer))?;
         }
         Place::Stage(other) => {
@@ -39,7 +49,7 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
                     .map_or_else(|| other.name.clone(), |from| format!("{:?}", from.value)),
                 open: Box::new(|path| files.open(other, &other_tree, path)),
             };
-            let plan = job.plan(engine, &tree, &source)?;
+            let plan = job.plan(engine, &ground, &source)?;
             let wanted: BTreeSet<TreePath> = plan.files().cloned().collect();
             files.prepare(other, engine, &other_tree, &wanted)?;
             engine.timings.measure("copy files", || plan.emit(&mut layer))?;
@@ -49,7 +59,14 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
 }
 
 pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -> Result<()> {
-    let job = Job::new(around, stage, &add.sources, &add.destination, &add.chown, &add.chmod)?;
+    let flags = Flags {
+        chown: add.chown.as_ref(),
+        chmod: add.chmod.as_ref(),
+        link: add.link.as_ref().is_some_and(|flag| flag.value),
+        parents: false,
+        exclude: &add.exclude,
+    };
+    let job = Job::new(around, stage, &add.sources, &add.destination, &flags)?;
     for (word, expanded) in &job.paths {
         match Remote::of(expanded) {
             Some(Remote::Http) => {
@@ -64,10 +81,37 @@ pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -
     let history = job.history("ADD");
     let engine = around.engine;
     let context = engine.context()?;
-    let tree = stage.tree(engine)?;
+    let ground = Ground::new(stage.tree(engine)?, job.link);
     let mut layer = NewLayer::create(engine)?;
-    engine.timings.measure("copy files", || job.add(engine, tree, &context, unpack, &mut layer))?;
+    engine.timings.measure("copy files", || job.add(engine, stage, ground, &context, unpack, &mut layer))?;
     engine.finish_layer(stage, layer, history)
+}
+
+/// The flags that COPY and ADD share, as they are written.
+struct Flags<'a> {
+    chown: Option<&'a Word>,
+    chmod: Option<&'a Word>,
+    link: bool,
+    parents: bool,
+    exclude: &'a [Literal],
+}
+
+/// What a layer comes to lie on.
+struct Ground {
+    /// What its entries are planned for: the stage's tree or, for `--link`, an empty one.
+    tree: Rc<Tree>,
+    /// The stage's tree, for `--link`.
+    base: Option<Rc<Tree>>,
+}
+
+impl Ground {
+    fn new(tree: Rc<Tree>, link: bool) -> Self {
+        if link {
+            Ground { tree: Rc::new(Tree::new()), base: Some(tree) }
+        } else {
+            Ground { tree, base: None }
+        }
+    }
 }
 
 /// What one COPY or ADD says, with its variables replaced.
@@ -76,6 +120,9 @@ struct Job<'a> {
     heredocs: Vec<(&'a Heredoc, Vec<u8>)>,
     destination: Destination,
     look: Look,
+    link: bool,
+    parents: bool,
+    exclude: Ignore,
     shown_flags: String,
     /// Where it stands.
     line: usize,
@@ -87,13 +134,15 @@ impl<'a> Job<'a> {
         stage: &mut Stage,
         sources: &'a [Written],
         destination: &Word,
-        chown: &Option<Word>,
-        chmod: &Option<Word>,
+        flags: &Flags<'_>,
     ) -> Result<Self> {
         let engine = around.engine;
         let mut shown_flags = String::new();
         let mut look = Look { now: engine.now(), ..Look::default() };
-        if let Some(word) = chown {
+        if flags.parents {
+            shown_flags.push_str("--parents ");
+        }
+        if let Some(word) = flags.chown {
             let owner = expand(around, stage, word)?;
             if !owner.is_empty() {
                 let needs_names =
@@ -103,12 +152,17 @@ impl<'a> Job<'a> {
                 shown_flags.push_str(&format!("--chown={owner} "));
             }
         }
-        if let Some(word) = chmod {
+        if let Some(word) = flags.chmod {
             let mode = expand(around, stage, word)?;
             look.mode =
                 Some(ModeChange::parse(&mode).map_err(|error| at(word, Error::new(error.to_string())))?);
             shown_flags.push_str(&format!("--chmod={mode} "));
         }
+        let patterns = flags.exclude.iter().map(|pattern| pattern.value.as_str());
+        let exclude = Ignore::from_patterns(patterns).map_err(|error| {
+            let culprit = &flags.exclude[error.line - 1];
+            located(culprit.span, Error::new(format!("--exclude={}: {}", culprit.value, error.reason)))
+        })?;
         let (mut paths, mut heredocs) = (Vec::new(), Vec::new());
         for source in sources {
             match source {
@@ -128,13 +182,24 @@ impl<'a> Job<'a> {
         }
         let written = expand(around, stage, destination)?;
         let working_dir = stage.working_dir()?;
-        let tree = stage.tree(engine)?;
+        // With --link, nothing of the stage is looked at.
+        let tree = if flags.link { Rc::new(Tree::new()) } else { stage.tree(engine)? };
         let mut place =
             Destination::new(&tree, &working_dir, &written).map_err(|error| at(destination, error))?;
         if place.written.is_empty() {
             ".".clone_into(&mut place.written);
         }
-        Ok(Job { paths, heredocs, destination: place, look, shown_flags, line: destination.span.first_line })
+        Ok(Job {
+            paths,
+            heredocs,
+            destination: place,
+            look,
+            link: flags.link,
+            parents: flags.parents,
+            exclude,
+            shown_flags,
+            line: destination.span.first_line,
+        })
     }
 
     /// BuildKit's form: of the flags only the owner and the mode are shown, and heredocs come after paths,
@@ -145,23 +210,41 @@ impl<'a> Job<'a> {
         format!("{keyword} {}{} {} # buildkit", self.shown_flags, sources.join(" "), self.destination.written)
     }
 
-    fn plan<'p>(&self, engine: &Engine, tree: &'p Tree, source: &'p dyn Source) -> Result<Plan<'p>> {
-        let mut selected = Vec::new();
+    /// COPY takes nothing from a network.
+    fn refuse_remotes(&self) -> Result<()> {
         for (word, path) in &self.paths {
-            if let Some(remote) = Remote::of(path) {
-                let what = match remote {
-                    Remote::Http => "a URL",
-                    Remote::Git => "a git ref",
-                };
-                return Err(at(word, Error::new(format!("source can't be {what} for COPY"))));
-            }
-            let found = self.select(engine, source, word, path)?;
-            selected.extend(found.into_iter().map(|path| (*word, path)));
+            let what = match Remote::of(path) {
+                Some(Remote::Http) => "a URL",
+                Some(Remote::Git) => "a git ref",
+                None => continue,
+            };
+            return Err(at(word, Error::new(format!("source can't be {what} for COPY"))));
         }
-        let mut plan = self.plan_of(tree, source, &selected)?;
+        Ok(())
+    }
+
+    fn plan<'p>(&'p self, engine: &Engine, ground: &'p Ground, source: &'p dyn Source) -> Result<Plan<'p>> {
+        let mut plan = self.empty_plan(&ground.tree, ground.base.as_deref());
+        for (word, path) in &self.paths {
+            let plan = &mut plan;
+            if self.parents {
+                let any = plan.copy_with_parents(source, path, &self.destination);
+                if !any.map_err(|error| at(word, error))? {
+                    self.warn_of_nothing(engine, word, path, source);
+                }
+                continue;
+            }
+            for found in self.select(engine, source, word, path)? {
+                plan.copy(source, &found, &self.destination).map_err(|error| at(word, error))?;
+            }
+        }
         self.plan_heredocs(&mut plan)?;
-        self.warn_if_last_wins(engine, &plan);
+        self.warn(engine, &plan);
         Ok(plan)
+    }
+
+    fn empty_plan<'p>(&'p self, tree: &'p Tree, base: Option<&'p Tree>) -> Plan<'p> {
+        Plan::new(tree, self.look.clone(), &self.exclude).linked_onto(base)
     }
 
     /// Brings one source after the other into the layer, archives unpacked if `unpack` says so. Each sees
@@ -169,11 +252,20 @@ impl<'a> Job<'a> {
     fn add(
         &self,
         engine: &Engine,
-        mut tree: Rc<Tree>,
+        stage: &Stage,
+        ground: Ground,
         context: &DirectorySource,
         unpack: bool,
         layer: &mut NewLayer,
     ) -> Result<()> {
+        let Ground { mut tree, base } = ground;
+        let base = base.as_deref();
+        let before = tree.clone();
+        let open = |path: &TreePath| {
+            let files = Files::new(stage, engine)?;
+            files.prepare(stage, engine, &before, &BTreeSet::from([path.clone()]))?;
+            files.open(stage, &before, path)
+        };
         let mut plain = Vec::new();
         for (word, path) in &self.paths {
             for found in self.select(engine, context, word, path)? {
@@ -182,31 +274,43 @@ impl<'a> Job<'a> {
                     plain.push((*word, found));
                     continue;
                 }
-                let mut plan = self.plan_of(&tree, context, &std::mem::take(&mut plain))?;
+                self.warn_of_archive(engine, word, &found);
+                let mut plan = self.plan_of(&tree, base, context, &std::mem::take(&mut plain))?;
                 plan.make_directory(&self.destination.path).map_err(|error| at(word, error))?;
+                self.warn(engine, &plan);
                 let changes = plan.changes();
                 plan.emit(layer)?;
                 let tree = Rc::make_mut(&mut tree);
-                changes.iter().for_each(|change| tree.change(u32::MAX, change));
-                let (owner, now) = (self.look.owner, self.look.now);
-                extract(context.open(&real)?, &self.destination.path, owner, now, tree, layer)
+                changes.iter().for_each(|change| tree.change(THIS_LAYER, change));
+                let mut extraction = Extraction {
+                    destination: &self.destination.path,
+                    owner: self.look.owner,
+                    now: self.look.now,
+                    tree,
+                    base,
+                    open: &open,
+                    sink: layer,
+                };
+                extraction
+                    .extract(context.open(&real)?)
                     .map_err(|error| at(word, error.during(&found)))?;
             }
         }
-        let mut plan = self.plan_of(&tree, context, &plain)?;
+        let mut plan = self.plan_of(&tree, base, context, &plain)?;
         self.plan_heredocs(&mut plan)?;
-        self.warn_if_last_wins(engine, &plan);
+        self.warn(engine, &plan);
         plan.emit(layer)
     }
 
     /// Plans sources that are selected already.
     fn plan_of<'p>(
-        &self,
+        &'p self,
         tree: &'p Tree,
+        base: Option<&'p Tree>,
         source: &'p dyn Source,
         selected: &[(&Word, TreePath)],
     ) -> Result<Plan<'p>> {
-        let mut plan = Plan::new(tree, self.look.clone());
+        let mut plan = self.empty_plan(tree, base);
         for (word, path) in selected {
             plan.copy(source, path, &self.destination).map_err(|error| at(word, error))?;
         }
@@ -214,12 +318,27 @@ impl<'a> Job<'a> {
     }
 
     fn select(&self, engine: &Engine, source: &dyn Source, word: &Word, path: &str) -> Result<Vec<TreePath>> {
-        let found = select(source, path).map_err(|error| at(word, error))?;
+        let found = select(source, path, &self.exclude).map_err(|error| at(word, error))?;
         if found.is_empty() {
-            let text = format!("{path:?} matches nothing in {}", source.describe());
-            engine.report(Event::Warning { line: Some(word.span.first_line), text });
+            self.warn_of_nothing(engine, word, path, source);
         }
         Ok(found)
+    }
+
+    fn warn_of_nothing(&self, engine: &Engine, word: &Word, path: &str, source: &dyn Source) {
+        let or_excluded = if self.exclude.is_empty() { "" } else { " that --exclude does not leave out" };
+        let text = format!("{path:?} matches nothing in {}{or_excluded}", source.describe());
+        engine.report(Event::Warning { line: Some(word.span.first_line), text });
+    }
+
+    /// What an archive holds is as the archive says.
+    fn warn_of_archive(&self, engine: &Engine, word: &Word, archive: &TreePath) {
+        for (flag, is_given) in [("--chmod", self.look.mode.is_some()), ("--exclude", !self.exclude.is_empty())] {
+            if is_given {
+                let text = format!("{flag} does not concern what is unpacked from {archive}");
+                engine.report(Event::Warning { line: Some(word.span.first_line), text });
+            }
+        }
     }
 
     fn plan_heredocs(&self, plan: &mut Plan<'_>) -> Result<()> {
@@ -230,14 +349,20 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn warn_if_last_wins(&self, engine: &Engine, plan: &Plan<'_>) {
+    /// Tells what the author may not have meant.
+    fn warn(&self, engine: &Engine, plan: &Plan<'_>) {
+        let line = Some(self.line);
+        let written = &self.destination.written;
         if plan.last_wins() {
-            let written = &self.destination.written;
             let text = format!(
                 "several sources are copied to {written:?}, which is no directory: the last one wins; end it \
                  with a slash"
             );
-            engine.report(Event::Warning { line: Some(self.line), text });
+            engine.report(Event::Warning { line, text });
+        }
+        for (path, what) in plan.replaced() {
+            let text = format!("--link does not look at what is there: the {what} {path} is replaced");
+            engine.report(Event::Warning { line, text });
         }
     }
 }

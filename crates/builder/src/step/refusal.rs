@@ -1,6 +1,6 @@
 //! What the language has and this program does not: refused by name and line, and never passed over.
 
-use dockerfile::instruction::{Add, Copy, Run, Script, Security};
+use dockerfile::instruction::{Add, Run, Script, Security};
 use dockerfile::{Instruction, InstructionKind, Span};
 
 use super::located;
@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 pub(crate) fn refuse(instruction: &Instruction) -> Result<()> {
     match &instruction.kind {
         InstructionKind::Run(run) => refuse_run(run),
-        InstructionKind::Copy(copy) => refuse_copy(copy),
         InstructionKind::Add(add) => refuse_add(add),
         _ => Ok(()),
     }
@@ -43,24 +42,12 @@ pub(super) fn script_file(run: &Run) -> Error {
         .hint("write RUN <<EOF without the #! line, or COPY the script and run it")
 }
 
-fn refuse_copy(copy: &Copy) -> Result<()> {
-    for (flag, what) in [(&copy.link, "COPY --link"), (&copy.parents, "COPY --parents")] {
-        if let Some(flag) = flag.as_ref().filter(|flag| flag.value) {
-            return Err(unsupported(what, flag.span));
-        }
-    }
-    copy.exclude.first().map_or(Ok(()), |exclude| Err(unsupported("COPY --exclude", exclude.span)))
-}
-
 fn refuse_add(add: &Add) -> Result<()> {
-    if let Some(flag) = add.link.as_ref().filter(|flag| flag.value) {
-        return Err(unsupported("ADD --link", flag.span));
-    }
     if let Some(flag) = &add.keep_git_dir {
         return Err(unsupported("ADD --keep-git-dir", flag.span));
     }
-    if let Some(checksum) = &add.checksum {
-        return Err(unsupported("ADD --checksum", checksum.span));
+    match &add.checksum {
+        Some(checksum) => Err(unsupported("ADD --checksum", checksum.span)),
+        None => Ok(()),
     }
-    add.exclude.first().map_or(Ok(()), |exclude| Err(unsupported("ADD --exclude", exclude.span)))
 }
