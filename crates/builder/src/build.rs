@@ -212,7 +212,10 @@ impl Plan<'_> {
                 let stage = &progress.sources.stages[base];
                 let has = stage.image.config.platform();
                 if node.platform.is_some() && !platform.accepts(&has) {
-                    let text = format!("--platform={platform} does not change the stage {}: it is for {has}", stage.name);
+                    let text = format!(
+                        "--platform={platform} does not change the stage {}: it is for {has}",
+                        stage.name
+                    );
                     let line = Some(self.dockerfile.stages[number].span.first_line);
                     engine.report(Event::Warning { line, text });
                 }

@@ -16,7 +16,8 @@ pub(crate) fn select(source: &dyn Source, written: &str, exclude: &Ignore) -> Re
     let has_wildcards = has_wildcards(&cleaned);
     let mut found = if has_wildcards { matching(source, &cleaned)? } else { vec![there(source, &cleaned)?] };
     let may_be_excluded = |path: &TreePath| -> Result<bool> {
-        Ok(has_wildcards || source.get(&source.resolve(path)?)?.is_some_and(|found| !is_directory(&found.kind)))
+        Ok(has_wildcards
+            || source.get(&source.resolve(path)?)?.is_some_and(|found| !is_directory(&found.kind)))
     };
     let mut left = Vec::with_capacity(found.len());
     for path in found.drain(..) {

@@ -10,7 +10,7 @@ use layer::{Tree, TreePath};
 use super::refusal::unsupported;
 use super::{Place, Surroundings, at, expand, located, warn_unset};
 use crate::copy::{
-    DirectorySource, Destination, Extraction, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
+    Destination, DirectorySource, Extraction, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
 };
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -291,9 +291,7 @@ impl<'a> Job<'a> {
                     open: &open,
                     sink: layer,
                 };
-                extraction
-                    .extract(context.open(&real)?)
-                    .map_err(|error| at(word, error.during(&found)))?;
+                extraction.extract(context.open(&real)?).map_err(|error| at(word, error.during(&found)))?;
             }
         }
         let mut plan = self.plan_of(&tree, base, context, &plain)?;
@@ -333,7 +331,9 @@ impl<'a> Job<'a> {
 
     /// What an archive holds is as the archive says.
     fn warn_of_archive(&self, engine: &Engine, word: &Word, archive: &TreePath) {
-        for (flag, is_given) in [("--chmod", self.look.mode.is_some()), ("--exclude", !self.exclude.is_empty())] {
+        for (flag, is_given) in
+            [("--chmod", self.look.mode.is_some()), ("--exclude", !self.exclude.is_empty())]
+        {
             if is_given {
                 let text = format!("{flag} does not concern what is unpacked from {archive}");
                 engine.report(Event::Warning { line: Some(word.span.first_line), text });
