@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: bako and buildah in turns, from the same registry to the same registry.
 //!
-//! Every build starts cold: fresh folders for what the builder keeps, a repository that has nothing. The
+//! Every build starts cold: a fresh filesystem for what the builder keeps, a repository that has nothing. The
 //! two take turns, so that what else the machine does falls on both.
 
 mod measure;
+mod scratch;
 mod workload;
 
 use std::collections::BTreeSet;
@@ -12,12 +13,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::process::output;
 use e2e::{Bako, Registry, bases, host};
 
 use crate::cargo::build_bako;
 use crate::packages;
 use measure::{Sample, measure, median};
+use scratch::Scratch;
 use workload::{Workload, all};
 
 const HELP: &str = "\
@@ -104,15 +105,16 @@ fn compare(
     let (mut cold, mut again, mut buildah) = (Results::default(), Results::default(), Results::default());
     for round in 0..options.rounds {
         let name = |who: &str| registry.reference(&format!("bench/{}-{who}-{round}:latest", workload.name));
-        let cache = tempfile::tempdir()?;
-        cold.add(&run_bako(bako, context.path(), &name("bako"), cache.path())?);
+        let scratch = Scratch::new()?;
+        cold.add(&run_bako(bako, context.path(), &name("bako"), &scratch)?);
         if workload.is_copy_only {
             // The base is known now; what is copied is other than before.
             fs::write(context.path().join("files/changed"), round.to_string())?;
             let before = registry.log()?.len();
-            again.add(&run_bako(bako, context.path(), &name("bako-again"), cache.path())?);
+            again.add(&run_bako(bako, context.path(), &name("bako-again"), &scratch)?);
             no_base_blob(registry, before)?;
         }
+        drop(scratch);
         if options.buildah {
             buildah.add(&run_buildah(context.path(), &name("buildah"))?);
         }
@@ -132,31 +134,28 @@ fn compare(
     Ok(())
 }
 
-fn run_bako(bako: &Bako, context: &Path, reference: &str, cache: &Path) -> Result<Sample> {
-    let work = tempfile::tempdir()?;
+fn run_bako(bako: &Bako, context: &Path, reference: &str, scratch: &Scratch) -> Result<Sample> {
     let mut build = bako.build(context);
-    build.args(["--destination", reference, "--insecure", "--cache-dir"]).arg(cache);
-    build.arg("--work-dir").arg(work.path());
+    build.args(["--destination", reference, "--insecure", "--cache-dir"]).arg(scratch.folder("cache")?);
+    build.arg("--work-dir").arg(scratch.folder("work")?);
     measure(&mut [build])
 }
 
 fn run_buildah(context: &Path, reference: &str) -> Result<Sample> {
-    let folder = tempfile::tempdir()?;
+    let scratch = Scratch::new()?;
+    let temporary = scratch.folder("tmp")?;
     let buildah = |words: &[&str]| {
         let mut command = Command::new("buildah");
-        command.arg("--root").arg(folder.path().join("root"));
-        command.arg("--runroot").arg(folder.path().join("run"));
-        command.args(["--storage-driver", "overlay"]).args(words);
+        command.arg("--root").arg(scratch.path().join("root"));
+        command.arg("--runroot").arg(scratch.path().join("run"));
+        command.env("TMPDIR", &temporary).args(["--storage-driver", "overlay"]).args(words);
         command
     };
     let mut build =
         buildah(&["bud", "--isolation", "chroot", "--network=host", "--tls-verify=false", "-t", reference]);
     build.arg(context);
     let push = buildah(&["push", "--tls-verify=false", reference, &format!("docker://{reference}")]);
-    let sample = measure(&mut [build, push]);
-    // The storage has an overlay mounted on itself, which has to go before the folder can.
-    output(Command::new("umount").arg("-q").arg(folder.path().join("root/overlay"))).ok();
-    sample
+    measure(&mut [build, push])
 }
 
 /// Nothing of the base was downloaded since the log was `before` bytes long.

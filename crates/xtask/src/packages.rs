@@ -26,7 +26,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
 ];
 
 /// What the comparison uses.
-pub(crate) const FOR_BENCH: &[&str] = &["buildah", "docker-registry", "mmdebstrap"];
+pub(crate) const FOR_BENCH: &[&str] = &["buildah", "docker-registry", "e2fsprogs", "mmdebstrap"];
 
 /// Installs what is missing, if this is a Debian machine and we may; says so if not.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
