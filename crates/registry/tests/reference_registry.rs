@@ -204,11 +204,13 @@ async fn basic_login() {
 async fn tls() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    for name in ["a", "b", "c", "client"] {
+    // Without a word on it, `openssl req -x509` makes an authority.
+    let leaf = &["-addext", "basicConstraints=critical,CA:FALSE"][..];
+    for (name, extension) in [("a", &[][..]), ("b", leaf), ("c", leaf), ("client", leaf)] {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
             .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(extension)
             .arg("-keyout")
             .arg(path(&format!("{name}.key")))
             .arg("-out")
@@ -238,6 +240,10 @@ async fn tls() {
     let at = reference(&a, "x");
     only_a.push_blob(&at, &blob, &BlobSource::Bytes(content.clone().into()), &[]).await.unwrap();
     assert!(read_all(only_a.blob(&at, &blob).await.unwrap()).await.unwrap() == content);
+    let other_name = reference(&a.replace("localhost", "127.0.0.1"), "x");
+    let given = BTreeMap::from([(a.replace("localhost", "127.0.0.1"), pem("a"))]);
+    let other_name_trusts_a = Client::new(ClientOptions { certificates: given, ..options() }).unwrap();
+    assert!(other_name_trusts_a.check_push(&other_name).await.is_err(), "its name counts all the same");
     let error = only_a.check_push(&reference(&b, "x")).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Unreachable { cause: Cause::Certificate, .. }), "{error}");
     assert!(error.hint().unwrap().contains(&format!("--registry-certificate {b}=")), "{:?}", error.hint());

@@ -7,8 +7,10 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
@@ -47,11 +49,9 @@ pub fn system_roots() -> Arc<RootCertStore> {
 
 /// A TLS configuration that offers HTTP/2 and HTTP/1.1.
 pub fn config(mut roots: Arc<RootCertStore>, trust: &Trust<'_>) -> Result<ClientConfig, String> {
-    if let Some(pem) = trust.certificates {
-        let roots = Arc::make_mut(&mut roots);
-        for certificate in certificates(pem)? {
-            roots.add(certificate).map_err(|error| error.to_string())?;
-        }
+    let given = trust.certificates.map(certificates).transpose()?.unwrap_or_default();
+    for certificate in &given {
+        Arc::make_mut(&mut roots).add(certificate.clone()).map_err(|error| error.to_string())?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -60,7 +60,12 @@ pub fn config(mut roots: Arc<RootCertStore>, trust: &Trust<'_>) -> Result<Client
     let builder = if trust.anybody {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
-        builder.with_root_certificates(roots)
+        let authorities = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| error.to_string())?;
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AuthoritiesOrGiven { authorities, given }))
     };
     let mut config = match trust.client {
         Some(client) => {
@@ -100,6 +105,65 @@ pub(crate) fn error_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ru
         };
     }
     None
+}
+
+/// Accepts what an authority has signed, and a certificate that was given itself. One that is made by hand is
+/// usually an authority too (`openssl req -x509` says so unless told otherwise), which RFC 5280's rules for
+/// paths refuse in a server; as it was given by the user, there is no path to check.
+#[derive(Debug)]
+struct AuthoritiesOrGiven {
+    authorities: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for AuthoritiesOrGiven {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified =
+            self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // The time of validity was looked at before.
+            Err(error) if is_authority(&error) && self.given.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// True if a certificate was refused for nothing but being an authority's.
+fn is_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
 /// Accepts every certificate, as asked for by the user; signatures are still checked.
