@@ -11,6 +11,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "busybox-static",
     "bzip2",
     "ca-certificates",
+    "catatonit",
     "crun",
     "docker-registry",
     "git",
