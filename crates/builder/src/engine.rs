@@ -24,6 +24,7 @@ use crate::new_layer::NewLayer;
 use crate::options::Options;
 use crate::output::Uploads;
 use crate::stage::Stage;
+use crate::step::Mounting;
 use crate::timings::Timings;
 
 /// One build in progress.
@@ -41,6 +42,8 @@ pub(crate) struct Engine<'a> {
     fetcher: Fetcher,
     context: OnceCell<Rc<DirectorySource>>,
     scratch: Cell<usize>,
+    /// What the mounts of RUNs share.
+    pub(crate) mounting: Mounting,
 }
 
 impl<'a> Engine<'a> {
@@ -68,6 +71,7 @@ impl<'a> Engine<'a> {
             fetcher,
             context: OnceCell::new(),
             scratch: Cell::new(0),
+            mounting: Mounting::default(),
         })
     }
 

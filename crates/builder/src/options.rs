@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oci::Platform;
-use sandbox::{Cancel, Isolation};
+use sandbox::{Cancel, Isolation, Secret};
 
 use crate::event::Report;
 use crate::output::Outputs;
@@ -22,6 +22,10 @@ pub struct Options {
     pub ignore: Option<String>,
     /// Values for ARG.
     pub build_args: BTreeMap<String, String>,
+    /// What RUNs may be given to see, by id: on no disk, in no layer and in no message.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of SSH agents that RUNs may be given to use, by id.
+    pub agents: BTreeMap<String, PathBuf>,
     /// The stage to build, if not the last.
     pub target: Option<String>,
     /// Labels that win over the Dockerfile's.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::secrets::{SecretFlag, secret_flag};
+
 /// Builds OCI images from a Dockerfile, without a daemon, in any container.
 ///
 /// Without a command, builds: the flags are those of Kaniko's executor. The digest of the image goes to
@@ -153,6 +155,13 @@ pub(crate) struct BuildArgs {
     /// The stage to build; the last one if not given.
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
+    /// A secret for `RUN --mount=type=secret`, as id=ID,src=FILE or id=ID,env=NAME. May be repeated.
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]", value_parser = secret_flag)]
+    pub(crate) secret: Vec<SecretFlag>,
+    /// An SSH agent for `RUN --mount=type=ssh`, as ID=SOCKET; ID alone is the one of `SSH_AUTH_SOCK`. May be
+    /// repeated.
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub(crate) ssh: Vec<String>,
     /// A label of the image, as NAME=VALUE. May be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) label: Vec<Pair>,

@@ -120,6 +120,8 @@ fn prepare(
         context,
         dockerfile,
         build_args,
+        secrets: crate::secrets::secrets(&args.secret)?,
+        agents: crate::secrets::agents(&args.ssh)?,
         target: given(&args.target),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         platform: Platform::host(),

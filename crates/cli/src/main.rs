@@ -6,6 +6,7 @@ mod build_command;
 mod diagnostic;
 mod environment;
 mod probe_command;
+mod secrets;
 mod serve_command;
 mod terminal;
 

@@ -199,6 +199,13 @@ impl MountFlag {
         Ok(mount)
     }
 
+    /// True if nothing in it can be changed by variables, quotes or escapes.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let special = |word: &Word| word.text.contains(['$', '\\', '`', '\'', '"']);
+        !self.fields.iter().filter_map(|field| field.value.as_ref()).any(special)
+    }
+
     /// What is mounted, in an environment.
     pub fn resolve(&self, escape: Escape, env: Lookup) -> Result<Mount, ParseError> {
         let mut fields = Fields { kind: "bind".to_owned(), ..Fields::default() };
@@ -329,8 +336,11 @@ impl MountFlag {
     }
 }
 
-/// Nothing, or a path that comes to the root.
+/// Nothing, or an absolute path that comes to the root. What a relative one comes to, its stage knows.
 fn is_root(target: &str) -> bool {
+    if !target.is_empty() && !target.starts_with('/') {
+        return false;
+    }
     let mut depth = 0_usize;
     for part in target.split('/') {
         match part {

@@ -1,7 +1,8 @@
 //! A directory to copy from, less what `.dockerignore` leaves out: the build context, or a named one.
 
 use std::io::Read;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use dockerfile::Ignore;
 use layer::{Metadata, TreePath};
@@ -14,16 +15,52 @@ use crate::error::{Context, Error, Result};
 pub(crate) struct DirectorySource {
     /// How messages call it, as in "not found in the build context".
     name: String,
+    /// Where it is, without links.
+    path: PathBuf,
     directory: SourceDirectory,
     ignore: Ignore,
 }
 
 impl DirectorySource {
     /// Opens a directory. `ignore` is the text of its ignore file.
-    pub(crate) fn open(name: &str, directory: &Path, ignore: Option<&str>) -> Result<Self> {
+    pub(crate) fn open(name: &str, path: &Path, ignore: Option<&str>) -> Result<Self> {
         let ignore = Ignore::parse(ignore.unwrap_or_default()).during(format!(".dockerignore of {name}"))?;
-        let directory = SourceDirectory::open(directory).during(name)?;
-        Ok(DirectorySource { name: name.to_owned(), directory, ignore })
+        let directory = SourceDirectory::open(path).during(name)?;
+        let path = path.canonicalize().during(name)?;
+        Ok(DirectorySource { name: name.to_owned(), path, directory, ignore })
+    }
+
+    /// Where something of this machine is in it, if it is.
+    pub(crate) fn place_of(&self, path: &Path) -> Option<TreePath> {
+        let below = path.strip_prefix(&self.path).ok()?;
+        TreePath::new(below.as_os_str().as_bytes()).ok()
+    }
+
+    /// Where on this machine `path` is, and whether it is a directory, if a process may be shown it as it is:
+    /// nothing is left out of it, and all of it belongs to root, as it would if it were copied. `except` is never
+    /// shown.
+    pub(crate) fn as_it_is(&self, path: &TreePath, except: &Path) -> Result<Option<(PathBuf, bool)>> {
+        let except = self.place_of(except);
+        if !self.ignore.is_empty() || except.is_some_and(|except| except.is_within(path)) {
+            return Ok(None);
+        }
+        let mut is_directory = None;
+        let mut pending = vec![path.clone()];
+        while let Some(path) = pending.pop() {
+            let Some(stat) = self.directory.root().stat(&path).during(self.describe())? else {
+                return Ok(None);
+            };
+            // Directories, files, links and pipes; what is behind a device or a socket is not in the context.
+            let kind = stat.mode & 0o170_000;
+            if (stat.uid, stat.gid) != (0, 0) || ![0o040_000, 0o100_000, 0o120_000, 0o010_000].contains(&kind) {
+                return Ok(None);
+            }
+            if stat.is_directory() {
+                pending.extend(self.names(&path)?.iter().map(|name| path.child(name)));
+            }
+            is_directory.get_or_insert(stat.is_directory());
+        }
+        Ok(is_directory.map(|is_directory| (self.path.join(path.as_relative()), is_directory)))
     }
 
     /// True if the ignore file leaves this out. A directory stays if something below it does.

@@ -374,6 +374,6 @@ fn is_archive(context: &DirectorySource, path: &TreePath) -> Result<bool> {
 }
 
 /// True for one part of a path.
-fn is_file_name(name: &str) -> bool {
+pub(super) fn is_file_name(name: &str) -> bool {
     !name.contains('/') && TreePath::new(name).is_ok_and(|path| !path.is_root())
 }

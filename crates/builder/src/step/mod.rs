@@ -7,12 +7,13 @@ mod run;
 mod workdir;
 
 pub(crate) use refusal::refuse;
+pub(crate) use run::Mounting;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use dockerfile::graph::Origin;
-use dockerfile::{Escape, Graph, Instruction, InstructionKind, Span, Spanned, Word};
+use dockerfile::{Escape, Graph, Instruction, InstructionKind, ParseError, Span, Spanned, Word};
 use oci::Reference;
 
 use crate::copy::DirectorySource;
@@ -69,12 +70,19 @@ impl Surroundings<'_> {
     /// What the `--from` of a COPY or the `from=` of a mount names; the build context if it is not given, or
     /// is empty. A stage is done by then.
     pub(crate) fn place(&mut self, from: Option<&Spanned<String>>) -> Result<Place<'_>> {
-        let Some(from) = from.filter(|from| !from.value.is_empty()) else {
-            return Ok(Place::Directory(self.engine.context()?));
-        };
-        let during = |error: Error| located(from.span, error);
-        let origin = self.graph.origin(self.number, from).map_err(|error| during(error.into()))?;
-        self.sources.get(self.engine, &origin).map_err(during)
+        match (from, self.origin(from)?) {
+            (Some(from), Some(origin)) => {
+                self.sources.get(self.engine, &origin).map_err(|error| located(from.span, error))
+            }
+            _ => Ok(Place::Directory(self.engine.context()?)),
+        }
+    }
+
+    /// The same as a value; `None` is the build context.
+    fn origin(&self, from: Option<&Spanned<String>>) -> Result<Option<Origin>> {
+        let Some(from) = from.filter(|from| !from.value.is_empty()) else { return Ok(None) };
+        let origin = self.graph.origin(self.number, from);
+        origin.map(Some).map_err(|error| located(from.span, error.into()))
     }
 }
 
@@ -118,6 +126,15 @@ fn warn_unset(around: &Surroundings<'_>, span: Span, names: Vec<String>) {
     for name in names {
         let line = Some(span.first_line);
         around.engine.report(Event::Warning { line, text: format!("variable ${name} is not set") });
+    }
+}
+
+/// The error for something that only shows to be wrong once variables have values.
+fn wrong(error: ParseError) -> Error {
+    let converted = Error::new(error.message);
+    match error.hint {
+        Some(hint) => converted.hint(hint),
+        None => converted,
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the language has and this program does not: refused by name and line, and never passed over.
 
-use dockerfile::instruction::{Add, Run, Script, Security};
-use dockerfile::{Instruction, InstructionKind, Span};
+use dockerfile::instruction::{Add, Run, Security};
+use dockerfile::{Escape, Instruction, InstructionKind, Span};
 
-use super::located;
+use super::{located, wrong};
 use crate::error::{Error, Result};
 
 /// Refuses an instruction that asks for something unsupported. What only shows once variables have values
@@ -22,24 +22,21 @@ pub(super) fn unsupported(what: &str, span: Span) -> Error {
 }
 
 fn refuse_run(run: &Run) -> Result<()> {
-    if let Some(mount) = run.mounts.first() {
-        return Err(unsupported("RUN --mount", mount.span));
+    for mount in run.mounts.iter().filter(|mount| mount.is_constant()) {
+        // What is wrong with it is known now, so it is said now.
+        let resolved = mount.resolve(Escape::default(), &|_| None);
+        resolved.map_err(|error| located(mount.span, wrong(error)))?;
     }
     if let Some(device) = run.devices.first() {
-        return Err(unsupported("RUN --device", device.span));
+        let text = format!("RUN --device={} is not possible", device.value.name);
+        return Err(located(device.span, Error::new(text))
+            .hint("a RUN has no devices of the machine it is built on"));
     }
     if let Some(security) = run.security.as_ref().filter(|security| security.value == Security::Insecure) {
         return Err(located(security.span, Error::new("security.insecure is not allowed"))
             .hint("a build never gives a RUN more privilege than the builder's own sandbox"));
     }
-    if let Script::File { .. } = run.script() { Err(script_file(run)) } else { Ok(()) }
-}
-
-/// The error for a heredoc that is a file to be executed.
-pub(super) fn script_file(run: &Run) -> Error {
-    let span = run.heredocs.first().map(|heredoc| heredoc.span).unwrap_or_default();
-    unsupported("a RUN heredoc that starts with #!", span)
-        .hint("write RUN <<EOF without the #! line, or COPY the script and run it")
+    Ok(())
 }
 
 fn refuse_add(add: &Add) -> Result<()> {

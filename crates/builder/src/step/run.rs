@@ -1,17 +1,26 @@
 //! RUN: the one instruction that needs a directory and a process.
 
+mod agent;
+mod cache_mount;
+mod mask;
+mod mounts;
+mod shown;
+
+pub(crate) use mounts::Mounting;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use dockerfile::instruction::{Network, Run, Script};
 use layer::{Content, Metadata, ReadError, Tree, TreePath};
-use rootfs::{Stub, StubKind};
-use sandbox::{Exit, Mount, Process, RunError, User, Writes};
+use sandbox::{Exit, Process, RunError, User};
 
-use super::Surroundings;
+use self::mask::MaskedOutput;
+use self::mounts::Mounts;
 use super::config::{proxies, shell};
-use super::refusal::script_file;
+use super::{Surroundings, located};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
@@ -26,7 +35,8 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     let command = match run.script() {
         Script::Exec(arguments) => arguments.to_vec(),
         Script::Shell(text) => shell(stage).into_iter().chain([text.into_owned()]).collect(),
-        Script::File { .. } => return Err(script_file(run)),
+        // The shell starts it, as with BuildKit: one that reads a profile first still does.
+        Script::File { name, .. } => shell(stage).into_iter().chain([format!("/{PIPES}/{name}")]).collect(),
     };
     let history = history(stage, &command);
     if command.is_empty() {
@@ -36,10 +46,15 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     let isolation = engine.isolation()?;
     let accounts = stage.accounts(engine)?;
     let who = accounts.user(&stage.image.config.config.user)?;
-    let environment = environment(around, stage, &who.home);
+    let mut environment = environment(around, stage, &who.home);
 
     stage.materialise(engine)?;
     let tree = stage.tree(engine)?;
+    let mounts = Mounts::new(around, stage, run, &tree)?;
+    for (name, value) in &mounts.env {
+        environment.retain(|(known, _)| known != name.as_str());
+        environment.push((name.into(), value.clone()));
+    }
     let mut layer = NewLayer::create(engine)?;
     let working_dir = stage.working_dir()?;
     let missing = missing_directories(&tree, &working_dir)?;
@@ -58,8 +73,7 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
             })
             .during("work directory")?;
     }
-    let (stubs, mounts) = mount_points(engine, &tree)?;
-    let root = workspace.begin(&tree, &stubs).during("work directory")?;
+    let root = workspace.begin(&tree, &mounts.stubs).during("work directory")?;
     let process = Process {
         argv: command.iter().map(OsString::from).collect(),
         env: environment,
@@ -70,13 +84,17 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
             Some(Network::None) => sandbox::Network::None,
             _ => sandbox::Network::Host,
         },
-        mounts,
+        mounts: mounts.mounts.clone(),
     };
     let files = engine.root_files(&root.root);
-    let mut output = |stream, bytes: &[u8]| engine.report(Event::Output { stream, bytes: bytes.to_vec() });
-    let outcome = engine
-        .timings
-        .measure("run processes", || isolation.run(&process, &files, &mut output, engine.cancel()));
+    let mut show = |stream, bytes| engine.report(Event::Output { stream, bytes });
+    let mut output = MaskedOutput::new(engine.mounting.masks.borrow().clone(), &mut show);
+    let outcome = engine.timings.measure("run processes", || {
+        isolation.run(&process, &files, &mut |stream, bytes| output.write(stream, bytes), engine.cancel())
+    });
+    output.finish();
+    // Locks end here, and sockets.
+    drop(mounts);
     check(&command, outcome, engine)?;
     engine.timings.measure("find and pack changes", || {
         workspace.changes(root, &tree, engine.clamp(), &mut layer).during("changes of this RUN")
@@ -126,21 +144,23 @@ fn missing_directories(tree: &Tree, path: &TreePath) -> Result<Vec<TreePath>> {
     Ok(missing)
 }
 
-/// What the process sees that the image does not have, and where in the root that appears.
-fn mount_points(engine: &Engine, tree: &Tree) -> Result<(Vec<Stub>, Vec<Mount>)> {
-    let mut stubs = Vec::new();
-    let mut mounts = Vec::new();
-    for directory in ["proc", "sys", "dev"] {
-        let path = tree.resolve(&TreePath::new(directory)?, true)?.path;
-        stubs.push(Stub { path, kind: StubKind::Directory });
+/// Where a heredoc that is a program is shown.
+const PIPES: &str = "dev/pipes";
+
+/// A directory with the heredoc of a RUN that is a program, if it has one: BuildKit's name, mode and content.
+fn pipes(engine: &Engine, run: &Run) -> Result<Option<PathBuf>> {
+    let Script::File { name, content } = run.script() else { return Ok(None) };
+    if !super::copy::is_file_name(name) {
+        let span = run.heredocs.first().map(|heredoc| heredoc.span).unwrap_or_default();
+        return Err(located(span, Error::new(format!("heredoc name {name:?} is no name of a file"))));
     }
-    for (path, source) in engine.network_files()? {
-        let path = tree.resolve(&TreePath::new(path)?, true)?.path;
-        // Read-only, as with BuildKit: what a RUN wrote there would be seen by the next one.
-        mounts.push(Mount::Bind { source, target: absolute(&path), writes: Writes::Refused });
-        stubs.push(Stub { path, kind: StubKind::File });
+    let directory = engine.scratch_directory("pipes")?.canonicalize().during("work directory")?;
+    let file = directory.join(name);
+    std::fs::write(&file, content.as_bytes()).during(file.display())?;
+    for path in [&directory, &file] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).during(path.display())?;
     }
-    Ok((stubs, mounts))
+    Ok(Some(directory))
 }
 
 /// A path of the tree as the process has it.

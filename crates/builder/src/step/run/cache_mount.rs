@@ -1,0 +1,306 @@
+//! Cache mounts: directories that outlive a build, by id.
+//!
+//! ```text
+//! DIR/mounts/HEX/key           what HEX is the SHA-256 of
+//! DIR/mounts/HEX/0/data        what a RUN sees
+//! DIR/mounts/HEX/0/lock        held by the build that uses it: shared, or by one alone
+//! DIR/mounts/HEX/0/in-use      held by what may still be changing it after that build was killed
+//! DIR/mounts/HEX/1/…           a second one, for sharing=private
+//! ```
+//!
+//! Locks are flock(2)'s, which end with whoever holds them. Nothing but a user ever removes a cache.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dockerfile::mount::{Cache, Sharing};
+use dockerfile::{Span, Spanned};
+use layer::TreePath;
+use rootfs::{Root, StubKind, remove_tree};
+use rustix::fs::{FlockOperation, Gid, Mode, Uid, flock};
+use rustix::io::Errno;
+
+use super::mounts::Mounting;
+use super::shown::write_out;
+use crate::engine::Engine;
+use crate::error::{Context, Error, Result};
+use crate::event::Event;
+use crate::step::{Place, Surroundings, located};
+
+/// How often a cache that somebody else uses is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A cache that a RUN wants.
+pub(super) struct CacheRequest {
+    /// Where its directories are.
+    home: PathBuf,
+    /// For messages.
+    id: String,
+    key: String,
+    sharing: Sharing,
+    look: Look,
+    /// What a new one is filled with: where from, and which path.
+    seed: Option<(Spanned<String>, TreePath)>,
+    span: Span,
+}
+
+/// Mode, owner and group of a new one; of what it is filled with, if that says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    mode: Option<u32>,
+    owner: Option<(u32, u32)>,
+}
+
+impl CacheRequest {
+    /// As BuildKit has it, a cache is told from others by its id, by the owner and mode that were asked for, and
+    /// by what it was filled with.
+    pub(super) fn new(
+        around: &mut Surroundings<'_>,
+        from: Option<&Spanned<String>>,
+        cache: &Cache,
+        target: &TreePath,
+        span: Span,
+    ) -> Result<Self> {
+        let engine = around.engine;
+        let id = cache.id.clone().unwrap_or_else(|| target.to_string());
+        let namespace = engine.build_arg("BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default();
+        let id = clean(&if namespace.is_empty() { id } else { format!("{namespace}/{id}") });
+        let owner = (cache.uid.is_some() || cache.gid.is_some())
+            .then(|| (cache.uid.unwrap_or(0), cache.gid.unwrap_or(0)));
+        let look = Look { mode: cache.mode, owner };
+        let (seed, content) = match from {
+            Some(from) => {
+                let path = TreePath::root().join_clean(&cache.source)?;
+                let content = format!("{} {path}", identity(around, from)?);
+                (Some((from.clone(), path)), content)
+            }
+            None => (None, String::new()),
+        };
+        let (mode, (uid, gid)) = (cache.mode.unwrap_or(0o755), owner.unwrap_or_default());
+        let key = format!("{id}\n{mode:04o} {uid}:{gid}\n{content}\n");
+        let home = home(engine, &key, span)?;
+        Ok(CacheRequest { home, id, key, sharing: cache.sharing, look, seed, span })
+    }
+}
+
+/// What tells one thing to fill a cache with from another.
+fn identity(around: &mut Surroundings<'_>, from: &Spanned<String>) -> Result<String> {
+    Ok(match around.place(Some(from))? {
+        Place::Stage(stage) => {
+            let layers: Vec<String> =
+                stage.image.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+            layers.join(",")
+        }
+        // What is in a directory is not known without reading it all.
+        Place::Directory(_) => format!("context {}", from.value),
+    })
+}
+
+/// An id as a path is cleaned, which is what BuildKit does with it.
+fn clean(id: &str) -> String {
+    let cleaned = match TreePath::root().join_clean(id) {
+        Ok(path) => path.to_string(),
+        Err(_) => return id.to_owned(),
+    };
+    if id.starts_with('/') { cleaned } else { cleaned.trim_start_matches('/').to_owned() }
+}
+
+fn home(engine: &Engine, key: &str, span: Span) -> Result<PathBuf> {
+    let directory = match &engine.options.cache_dir {
+        Some(directory) => directory.join("mounts"),
+        None => {
+            if !engine.mounting.told_of_caches.replace(true) {
+                let text = "without a --cache-dir, cache mounts last as long as this build".to_owned();
+                engine.report(Event::Warning { line: Some(span.first_line), text });
+            }
+            Mounting::caches_of_build(engine)
+        }
+    };
+    let home = directory.join(oci::Digest::of(key.as_bytes()).hex());
+    // Nobody but us needs to find a way to them: a mount leads there.
+    DirBuilder::new().recursive(true).mode(0o700).create(&home).during(home.display())?;
+    home.canonicalize().during(home.display())
+}
+
+/// A cache that is ours to use until this is dropped.
+pub(super) struct CacheLock {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl CacheLock {
+    /// Takes all caches of one RUN. Each is taken once, and all builds take them in the same order, so that no two
+    /// wait for each other. Tells for each request which lock is its.
+    pub(super) fn take_all(
+        around: &mut Surroundings<'_>,
+        requests: Vec<CacheRequest>,
+    ) -> Result<(Vec<CacheLock>, Vec<usize>)> {
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by(|a, b| {
+            // The strictest wish for one cache counts for all of this RUN; a private one never waits.
+            let rank = |request: &CacheRequest| match request.sharing {
+                Sharing::Locked => 0,
+                Sharing::Shared => 1,
+                Sharing::Private => 2,
+            };
+            let (a, b) = (&requests[*a], &requests[*b]);
+            (&a.home, rank(a)).cmp(&(&b.home, rank(b)))
+        });
+        let mut locks: Vec<CacheLock> = Vec::new();
+        let mut of_request = vec![0; requests.len()];
+        let mut last: Option<(&Path, usize)> = None;
+        for number in order {
+            let request = &requests[number];
+            let known = last.filter(|(home, _)| *home == request.home && request.sharing != Sharing::Private);
+            of_request[number] = match known {
+                Some((_, lock)) => lock,
+                None => {
+                    let lock = Self::take(around, request).map_err(|error| located(request.span, error))?;
+                    locks.push(lock);
+                    locks.len() - 1
+                }
+            };
+            if request.sharing != Sharing::Private {
+                last = Some((&request.home, of_request[number]));
+            }
+        }
+        Ok((locks, of_request))
+    }
+
+    /// The file that says whether something may be changing it.
+    pub(super) fn in_use(&self) -> PathBuf {
+        self.directory.join("in-use")
+    }
+
+    /// What is to be mounted: all of it, or a directory in it. Links lead nowhere outside.
+    pub(super) fn path(&self, below: &str) -> Result<PathBuf> {
+        let data = self.directory.join("data");
+        let path = TreePath::root().join_clean(below)?;
+        if path.is_root() {
+            return Ok(data);
+        }
+        let during = || format!("\"{path}\" in the cache");
+        let opened = Root::open(&data).and_then(|root| root.open_directory(&path)).during(during())?;
+        // Without links, by the kernel's word; the isolation follows none either, should they change.
+        let link = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        let real = rustix::fs::readlink(link, Vec::new()).during(during())?;
+        let real = PathBuf::from(OsString::from_vec(real.into_bytes()));
+        if real.starts_with(&data) {
+            Ok(real)
+        } else {
+            Err(Error::new(format!("{} is being moved", during())))
+        }
+    }
+
+    fn take(around: &mut Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
+        match request.sharing {
+            Sharing::Shared => Self::wait_for(around, request, FlockOperation::NonBlockingLockShared),
+            Sharing::Locked => Self::wait_for(around, request, FlockOperation::NonBlockingLockExclusive),
+            Sharing::Private => {
+                for number in 0u32.. {
+                    let directory = place(request, number)?;
+                    let lock = open(&directory.join("lock"))?;
+                    let in_use = open(&directory.join("in-use"))?;
+                    let exclusive = FlockOperation::NonBlockingLockExclusive;
+                    if try_lock(&lock, exclusive)? && try_lock(&in_use, exclusive)? {
+                        fill(around, request, &directory)?;
+                        return Ok(CacheLock { directory, _lock: lock });
+                    }
+                }
+                unreachable!("there are more numbers than builds")
+            }
+        }
+    }
+
+    fn wait_for(
+        around: &mut Surroundings<'_>,
+        request: &CacheRequest,
+        operation: FlockOperation,
+    ) -> Result<Self> {
+        let engine = around.engine;
+        let directory = place(request, 0)?;
+        let lock = open(&directory.join("lock"))?;
+        let mut told = false;
+        let mut wait = |lock: &File, operation| {
+            while !try_lock(lock, operation)? {
+                if !std::mem::replace(&mut told, true) {
+                    let line = Some(request.span.first_line);
+                    let text = format!("waiting for the cache {}, which another build uses", request.id);
+                    engine.report(Event::Warning { line, text });
+                }
+                if let Some(signal) = engine.cancel().signal() {
+                    return Err(Error::ended_by(signal));
+                }
+                std::thread::sleep(RETRY);
+            }
+            Ok(())
+        };
+        loop {
+            wait(&lock, operation)?;
+            // What a killed build had is being brought back.
+            let in_use = open(&directory.join("in-use"))?;
+            wait(&in_use, operation)?;
+            drop(in_use);
+            if directory.join("data").is_dir() {
+                return Ok(CacheLock { directory, _lock: lock });
+            }
+            // One that is made is nobody else's yet.
+            wait(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            fill(around, request, &directory)?;
+        }
+    }
+}
+
+/// The directory of one of a request's caches.
+fn place(request: &CacheRequest, number: u32) -> Result<PathBuf> {
+    let key = request.home.join("key");
+    if !key.exists() {
+        std::fs::write(&key, &request.key).during(key.display())?;
+    }
+    let directory = request.home.join(number.to_string());
+    DirBuilder::new().recursive(true).mode(0o700).create(&directory).during(directory.display())?;
+    Ok(directory)
+}
+
+/// Makes a cache that is not there. All of it is there at once, so that a kill leaves none that is half filled.
+fn fill(around: &mut Surroundings<'_>, request: &CacheRequest, directory: &Path) -> Result<()> {
+    let data = directory.join("data");
+    if data.is_dir() {
+        return Ok(());
+    }
+    let fresh = directory.join("data.new");
+    let during = || format!("cache {}: {}", request.id, fresh.display());
+    remove_tree(&fresh).during(during())?;
+    DirBuilder::new().mode(0o755).create(&fresh).during(during())?;
+    if let Some((from, path)) = &request.seed
+        && write_out(around, Some(from), path, &fresh)? == StubKind::File
+    {
+        return Err(Error::new(format!("\"{path}\" is a file, and a cache is a directory")));
+    }
+    let Look { mode, owner } = request.look;
+    if let Some((uid, gid)) = owner {
+        rustix::fs::chown(&fresh, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).during(during())?;
+    }
+    if let Some(mode) = mode.or(request.seed.is_none().then_some(0o755)) {
+        rustix::fs::chmod(&fresh, Mode::from_raw_mode(mode & 0o7777)).during(during())?;
+    }
+    std::fs::rename(&fresh, &data).during(during())
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path).during(path.display())
+}
+
+/// Tries to take a lock, or to change the one that is held; false if somebody else is in the way.
+fn try_lock(file: &File, operation: FlockOperation) -> Result<bool> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(error) => Err(error).during("lock a cache"),
+    }
+}

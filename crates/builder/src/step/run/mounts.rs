@@ -1,0 +1,319 @@
+//! The mounts of one RUN: from what was written to what an isolation is asked for.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use dockerfile::instruction::Run;
+use dockerfile::mount::{Bind, Cache, Secret as SecretFlag, Ssh, Tmpfs};
+use dockerfile::{MountFlag, Spanned};
+use layer::{Tree, TreePath};
+use rootfs::{Stub, StubKind, remove_tree};
+use sandbox::{Mount, Writes};
+
+use super::agent::Agent;
+use super::cache_mount::{CacheLock, CacheRequest};
+use super::shown::show;
+use super::{absolute, pipes};
+use crate::engine::Engine;
+use crate::error::{Context, Error, Result};
+use crate::stage::Stage;
+use crate::step::{Surroundings, located, wrong};
+
+/// What a process sees that the image does not have.
+pub(super) struct Mounts {
+    /// What must exist in the image's own files for it.
+    pub(super) stubs: Vec<Stub>,
+    pub(super) mounts: Vec<Mount>,
+    /// Variables besides those of the stage; they go over those.
+    pub(super) env: Vec<(String, OsString)>,
+    /// Held until the process is gone.
+    _caches: Vec<CacheLock>,
+    _agents: Vec<Agent>,
+    _scratch: Vec<Scratch>,
+}
+
+/// A directory of the work directory that is of no use after the RUN.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left goes with the work directory.
+        let _ = remove_tree(&self.0);
+    }
+}
+
+/// One mount, its target not yet looked up in the image.
+struct Wanted {
+    target: TreePath,
+    kind: StubKind,
+    what: What,
+}
+
+enum What {
+    Mount(Mount),
+    /// A cache by its place in the list of requests.
+    Cache {
+        request: usize,
+        read_only: bool,
+        source: String,
+    },
+}
+
+/// Collects the mounts of one RUN.
+struct Collector<'a, 'b> {
+    around: &'a mut Surroundings<'b>,
+    working_dir: TreePath,
+    wanted: Vec<Wanted>,
+    requests: Vec<CacheRequest>,
+    scratch: Vec<Scratch>,
+    env: Vec<(String, OsString)>,
+    agents: Vec<Agent>,
+}
+
+impl Mounts {
+    /// Makes everything ready that this RUN wants to see.
+    pub(super) fn new(around: &mut Surroundings<'_>, stage: &Stage, run: &Run, tree: &Tree) -> Result<Self> {
+        let engine = around.engine;
+        let mut collector = Collector {
+            working_dir: stage.working_dir()?,
+            around,
+            wanted: Vec::new(),
+            requests: Vec::new(),
+            scratch: Vec::new(),
+            env: Vec::new(),
+            agents: Vec::new(),
+        };
+        for flag in &run.mounts {
+            collector.collect(flag, stage).map_err(|error| located(flag.span, error))?;
+        }
+        let Collector { around, mut wanted, requests, scratch, env, agents, .. } = collector;
+        // What lies in another mount comes after it.
+        wanted.sort_by(|a, b| a.target.cmp(&b.target));
+        let (caches, order) = CacheLock::take_all(around, requests)?;
+
+        let mut places = Places::new(tree);
+        for directory in ["proc", "sys", "dev"] {
+            places.add(&TreePath::new(directory)?, StubKind::Directory)?;
+        }
+        let mut mounts = Vec::new();
+        for (path, source) in engine.network_files()? {
+            let target = places.add(&TreePath::new(path)?, StubKind::File)?;
+            // Read-only, as with BuildKit: what a RUN wrote there would be seen by the next one.
+            mounts.push(Mount::Bind { source, target: absolute(&target), writes: Writes::Refused });
+        }
+        if let Some(source) = pipes(engine, run)? {
+            let target = places.add(&TreePath::new("dev/pipes")?, StubKind::Directory)?;
+            mounts.push(Mount::Bind { source, target: absolute(&target), writes: Writes::Refused });
+        }
+        for Wanted { target, kind, what } in wanted {
+            let place = places.add(&target, kind)?;
+            let at = absolute(&place);
+            mounts.push(match what {
+                What::Mount(Mount::Bind { source, writes, .. }) => Mount::Bind { source, target: at, writes },
+                What::Mount(Mount::Tmpfs { size, mode, read_only, .. }) => {
+                    // As runc does it, a directory that is there keeps its mode.
+                    let there = tree.get(&place).filter(|_| places.is_of_image(&place));
+                    let mode = there.map_or(mode, |inode| inode.node.metadata.mode);
+                    Mount::Tmpfs { target: at, size, mode, read_only }
+                }
+                What::Mount(Mount::Secret { content, mode, uid, gid, .. }) => {
+                    Mount::Secret { target: at, content, mode, uid, gid }
+                }
+                What::Cache { request, read_only, source } => {
+                    let cache = &caches[order[request]];
+                    let writes = match read_only {
+                        true => Writes::Refused,
+                        false => Writes::Kept { in_use: cache.in_use() },
+                    };
+                    Mount::Bind { source: cache.path(&source)?, target: at, writes }
+                }
+            });
+        }
+        Ok(Mounts { stubs: places.stubs, mounts, env, _caches: caches, _agents: agents, _scratch: scratch })
+    }
+}
+
+impl Collector<'_, '_> {
+    fn collect(&mut self, flag: &MountFlag, stage: &Stage) -> Result<()> {
+        let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
+        match flag.resolve(self.around.escape, &lookup).map_err(wrong)? {
+            dockerfile::Mount::Bind(bind) => self.bind(flag, bind),
+            dockerfile::Mount::Cache(cache) => self.cache(flag, cache),
+            dockerfile::Mount::Tmpfs(tmpfs) => self.tmpfs(tmpfs),
+            dockerfile::Mount::Secret(secret) => self.secret(secret),
+            dockerfile::Mount::Ssh(ssh) => self.ssh(ssh),
+        }
+    }
+
+    /// A target as it was written: relative to the working directory, and not the root.
+    fn target(&self, written: &str) -> Result<TreePath> {
+        let target = self.working_dir.join_clean(written)?;
+        if target.is_root() {
+            return Err(Error::new(format!("invalid mount target {:?}", target.to_string())));
+        }
+        Ok(target)
+    }
+
+    fn want(&mut self, written: &str, kind: StubKind, mount: Mount) -> Result<()> {
+        let target = self.target(written)?;
+        self.wanted.push(Wanted { target, kind, what: What::Mount(mount) });
+        Ok(())
+    }
+
+    fn bind(&mut self, flag: &MountFlag, bind: Bind) -> Result<()> {
+        let (source, kind) = show(self.around, from(flag), &bind.source)?;
+        let writes = match bind.writable {
+            true => {
+                let scratch = self.around.engine.scratch_directory("writes")?;
+                let scratch = scratch.canonicalize().during("work directory")?;
+                self.scratch.push(Scratch(scratch.clone()));
+                Writes::Discarded { scratch }
+            }
+            false => Writes::Refused,
+        };
+        self.want(&bind.target, kind, Mount::Bind { source, target: PathBuf::new(), writes })
+    }
+
+    fn cache(&mut self, flag: &MountFlag, cache: Cache) -> Result<()> {
+        let target = self.target(&cache.target)?;
+        let request = CacheRequest::new(self.around, from(flag), &cache, &target, flag.span)?;
+        self.requests.push(request);
+        // With a `from`, the source says what a new one is filled with; without, which part of it is shown.
+        let source = if from(flag).is_some() { String::new() } else { cache.source };
+        let what = What::Cache { request: self.requests.len() - 1, read_only: cache.read_only, source };
+        self.wanted.push(Wanted { target, kind: StubKind::Directory, what });
+        Ok(())
+    }
+
+    fn tmpfs(&mut self, tmpfs: Tmpfs) -> Result<()> {
+        let (size, read_only) = (tmpfs.size, tmpfs.read_only);
+        let mount = Mount::Tmpfs { target: PathBuf::new(), size, mode: 0o1777, read_only };
+        self.want(&tmpfs.target, StubKind::Directory, mount)
+    }
+
+    fn secret(&mut self, flag: SecretFlag) -> Result<()> {
+        let engine = self.around.engine;
+        let secret = engine.options.secrets.get(&flag.id);
+        if secret.is_none() && flag.required {
+            let hint = format!("give it with --secret id={},src=FILE or id={},env=NAME", flag.id, flag.id);
+            return Err(Error::new(format!("secret {}: not found", flag.id)).hint(hint));
+        }
+        if let Some(secret) = secret {
+            engine.mounting.masks.borrow_mut().add(secret);
+        }
+        if let Some(name) = &flag.env {
+            let value = secret.map(|secret| secret.expose().to_vec()).unwrap_or_default();
+            if value.contains(&0) {
+                let text = format!("secret {}: it has a NUL byte, which no variable can hold", flag.id);
+                return Err(Error::new(text).hint("mount it as a file, without env="));
+            }
+            self.env.push((name.clone(), OsString::from_vec(value)));
+        }
+        // One that is not there, and need not be, leaves no file.
+        let (Some(secret), false) = (secret, flag.env.is_some() && flag.target.is_none()) else {
+            return Ok(());
+        };
+        let base = flag.id.rsplit('/').next().unwrap_or_default();
+        let written = flag.target.clone().unwrap_or_else(|| format!("/run/secrets/{base}"));
+        let mount = Mount::Secret {
+            target: PathBuf::new(),
+            content: secret.clone(),
+            mode: flag.mode.unwrap_or(0o400),
+            uid: flag.uid.unwrap_or(0),
+            gid: flag.gid.unwrap_or(0),
+        };
+        self.want(&written, StubKind::File, mount)
+    }
+
+    fn ssh(&mut self, flag: Ssh) -> Result<()> {
+        let engine = self.around.engine;
+        let id = flag.id.as_deref().unwrap_or("default");
+        let Some(socket) = engine.options.agents.get(id) else {
+            if !flag.required {
+                return Ok(());
+            }
+            let given = flag.id.as_deref().unwrap_or_default();
+            return Err(Error::new(format!("no SSH key {given:?} forwarded from the client"))
+                .hint(format!("give an agent's socket with --ssh {id}=SOCKET")));
+        };
+        let number = self.agents.len();
+        let written = flag.target.unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{number}"));
+        let target = self.target(&written)?;
+        let owner = (flag.uid.unwrap_or(0), flag.gid.unwrap_or(0));
+        let agent = Agent::start(engine, socket, flag.mode.unwrap_or(0o600), owner)
+            .during(format!("forward the SSH agent {id}"))?;
+        if number == 0 {
+            self.env.push(("SSH_AUTH_SOCK".to_owned(), absolute(&target).into()));
+        }
+        let source = agent.path().to_owned();
+        self.agents.push(agent);
+        let mount = Mount::Bind { source, target: PathBuf::new(), writes: Writes::Refused };
+        self.wanted.push(Wanted { target, kind: StubKind::File, what: What::Mount(mount) });
+        Ok(())
+    }
+}
+
+/// An empty `from` is none.
+fn from(flag: &MountFlag) -> Option<&Spanned<String>> {
+    flag.from.as_ref().filter(|from| !from.value.is_empty())
+}
+
+/// Where in the image mounts go, and what must be there for it.
+struct Places<'a> {
+    tree: &'a Tree,
+    taken: Vec<TreePath>,
+    stubs: Vec<Stub>,
+}
+
+impl<'a> Places<'a> {
+    fn new(tree: &'a Tree) -> Self {
+        Places { tree, taken: Vec::new(), stubs: Vec::new() }
+    }
+
+    /// Follows links of the image to where a target is, up to the first mount on the way: what is in that is not
+    /// the image's, and the isolation looks there itself.
+    fn add(&mut self, target: &TreePath, kind: StubKind) -> Result<TreePath> {
+        let mut at = TreePath::root();
+        let mut parts = target.parts();
+        let mut inside = false;
+        for part in parts.by_ref() {
+            at = self.tree.resolve(&at.child(part), true)?.path;
+            inside = self.taken.iter().any(|mount| at.is_within(mount));
+            if inside {
+                break;
+            }
+        }
+        for part in parts {
+            at = at.child(part);
+        }
+        if !inside {
+            self.stubs.push(Stub { path: at.clone(), kind });
+        }
+        self.taken.push(at.clone());
+        Ok(at)
+    }
+
+    /// True for a place in the image's own files.
+    fn is_of_image(&self, path: &TreePath) -> bool {
+        self.stubs.iter().any(|stub| stub.path == *path)
+    }
+}
+
+/// What the mounts of all RUNs of one build share.
+#[derive(Default)]
+pub(crate) struct Mounting {
+    /// What was written out for bind mounts.
+    pub(super) shown: std::cell::RefCell<super::shown::Shown>,
+    /// The secrets that were given to a RUN.
+    pub(super) masks: std::cell::RefCell<super::mask::Masks>,
+    /// It was said that caches are not kept.
+    pub(super) told_of_caches: std::cell::Cell<bool>,
+}
+
+impl Mounting {
+    /// Where caches are that last for this build only.
+    pub(super) fn caches_of_build(engine: &Engine) -> PathBuf {
+        engine.options.work_dir.path().join("cache-mounts")
+    }
+}

@@ -1,0 +1,184 @@
+//! What a bind mount shows: files of the context, a stage or an image, as a path that can be mounted.
+//!
+//! A directory of the context that may be seen as it is, is mounted itself. Everything else is written to the work
+//! directory once, however many RUNs mount it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use dockerfile::Spanned;
+use dockerfile::graph::Origin;
+use layer::{Content, Sink, TreePath};
+use rootfs::{Applier, Ownership, Root, StubKind};
+
+use crate::copy::{FoundKind, Source, TreeSource, not_found};
+use crate::engine::Engine;
+use crate::error::{Context, Error, Result};
+use crate::stage::Files;
+use crate::step::{Place, Surroundings};
+
+/// What was written out already: from where, and which path; without links.
+pub(super) type Shown = HashMap<(Option<Origin>, TreePath), (PathBuf, StubKind)>;
+
+/// The name under which a single file is written.
+const FILE: &[u8] = b"file";
+
+/// Where `path` of `from` (the context if there is none) can be mounted from, and what it is.
+pub(super) fn show(
+    around: &mut Surroundings<'_>,
+    from: Option<&Spanned<String>>,
+    path: &str,
+) -> Result<(PathBuf, StubKind)> {
+    let engine = around.engine;
+    let path = TreePath::root().join_clean(path)?;
+    let key = (around.origin(from)?, path.clone());
+    if let Some(known) = engine.mounting.shown.borrow().get(&key) {
+        return Ok(known.clone());
+    }
+    let as_it_is = match around.place(from)? {
+        Place::Directory(source) => {
+            let work_dir = engine.options.work_dir.path().canonicalize().during("work directory")?;
+            source.as_it_is(&source.resolve(&path)?, &work_dir)?
+        }
+        Place::Stage(_) => None,
+    };
+    let found = match as_it_is {
+        Some((path, true)) => (path, StubKind::Directory),
+        Some((path, false)) => (path, StubKind::File),
+        None => {
+            let directory = engine.scratch_directory("shown")?.canonicalize().during("work directory")?;
+            match write_out(around, from, &path, &directory)? {
+                StubKind::Directory => (directory, StubKind::Directory),
+                StubKind::File => (directory.join("file"), StubKind::File),
+            }
+        }
+    };
+    engine.mounting.shown.borrow_mut().insert(key, found.clone());
+    Ok(found)
+}
+
+/// Writes `path` of `from` to an empty directory: what is in it, if it is a directory, else itself as `file`.
+pub(super) fn write_out(
+    around: &mut Surroundings<'_>,
+    from: Option<&Spanned<String>>,
+    path: &TreePath,
+    directory: &Path,
+) -> Result<StubKind> {
+    let engine = around.engine;
+    match around.place(from)? {
+        Place::Directory(source) => {
+            let work_dir = engine.options.work_dir.path().canonicalize().during("work directory")?;
+            write_source(engine, &*source, path, directory, source.place_of(&work_dir))
+        }
+        Place::Stage(other) => {
+            let tree = other.tree(engine)?;
+            let other = &*other;
+            let files = Files::new(other, engine)?;
+            let name = from.map_or_else(|| other.name.clone(), |from| format!("{:?}", from.value));
+            let open = Box::new(|path: &TreePath| files.open(other, &tree, path));
+            let source = TreeSource { tree: &tree, name, open };
+            let real = source.resolve(path)?;
+            let wanted = tree.below(&real).map(|(path, _)| path.clone()).chain([real.clone()]);
+            let is_file = |path: &TreePath| {
+                tree.get(path).is_some_and(|inode| matches!(inode.node.kind, layer::Kind::File { .. }))
+            };
+            let wanted: BTreeSet<TreePath> = wanted.filter(is_file).collect();
+            files.prepare(other, engine, &tree, &wanted)?;
+            write_source(engine, &source, path, directory, None)
+        }
+    }
+}
+
+fn write_source(
+    engine: &Engine,
+    source: &dyn Source,
+    path: &TreePath,
+    directory: &Path,
+    except: Option<TreePath>,
+) -> Result<StubKind> {
+    engine.timings.measure("write files for mounts", || {
+        let real = source.resolve(path)?;
+        let kind = match source.get(&real)?.map(|found| found.kind) {
+            // Nothing has put anything into it, as in scratch.
+            None if real.is_root() => StubKind::Directory,
+            None => return Err(not_found(path, source)),
+            Some(FoundKind::Directory) => StubKind::Directory,
+            Some(FoundKind::File { .. }) => StubKind::File,
+            Some(_) => {
+                let text = format!("\"{path}\" in {} is neither a file nor a directory", source.describe());
+                return Err(Error::new(text));
+            }
+        };
+        let root = Root::open(directory).during("work directory")?;
+        let mut writer = Writer {
+            engine,
+            source,
+            sink: Applier::new(&root, Ownership::Kernel),
+            written: HashMap::new(),
+            except,
+        };
+        let to = match kind {
+            StubKind::Directory => TreePath::root(),
+            StubKind::File => TreePath::root().child(FILE),
+        };
+        writer.write(&real, &to)?;
+        writer.sink.finish().during("work directory")?;
+        Ok(kind)
+    })
+}
+
+/// Writes files of a source to a directory, with everything that is known of them.
+struct Writer<'a> {
+    engine: &'a Engine<'a>,
+    source: &'a dyn Source,
+    sink: Applier<'a>,
+    /// Files with several names: the first that was written.
+    written: HashMap<(u64, u64), TreePath>,
+    /// The work directory, if it is in the source.
+    except: Option<TreePath>,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, from: &TreePath, to: &TreePath) -> Result<()> {
+        if let Some(signal) = self.engine.cancel().signal() {
+            return Err(Error::ended_by(signal));
+        }
+        if self.except.as_ref() == Some(from) {
+            return Ok(());
+        }
+        let Some(found) = self.source.get(from)? else { return Ok(()) };
+        let during = || format!("write {from} of {} to the work directory", self.source.describe());
+        let metadata = &found.metadata;
+        if found.kind == FoundKind::Directory {
+            self.sink.put(to, metadata, Content::Directory).during(during())?;
+            for name in self.source.names(from)? {
+                self.write(&from.child(&name), &to.child(&name))?;
+            }
+            return Ok(());
+        }
+        if let Some(link) = found.link {
+            if let Some(first) = self.written.get(&link) {
+                return self.sink.link(to, first).during(during());
+            }
+            self.written.insert(link, to.clone());
+        }
+        match found.kind {
+            FoundKind::Directory => Ok(()),
+            FoundKind::File { size } => {
+                let mut data = self.source.open(from)?;
+                self.sink.put(to, metadata, Content::File { size, data: &mut data })
+            }
+            FoundKind::Symlink { target } => {
+                self.sink.put(to, metadata, Content::Symlink { target: &target })
+            }
+            FoundKind::CharDevice { major, minor } => {
+                self.sink.put(to, metadata, Content::CharDevice { major, minor })
+            }
+            FoundKind::BlockDevice { major, minor } => {
+                self.sink.put(to, metadata, Content::BlockDevice { major, minor })
+            }
+            FoundKind::Fifo => self.sink.put(to, metadata, Content::Fifo),
+        }
+        .during(during())
+    }
+}
