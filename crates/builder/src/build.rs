@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::options::Options;
 use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
 use crate::stage::Stage;
-use crate::step::{Sources, Surroundings, carry_out, refuse};
+use crate::step::{Sources, Surroundings, carry_out, foresee, refuse};
 use crate::timings::Timings;
 
 /// What a build has come to.
@@ -119,8 +119,8 @@ impl Plan<'_> {
     fn refuse_what_cannot_be_done(&self, engine: &Engine) -> Result<()> {
         for instruction in self.needed.iter().flat_map(|stage| &self.dockerfile.stages[*stage].instructions) {
             refuse(instruction).map_err(|error| located(error, instruction))?;
-            if is_run(instruction) {
-                engine.isolation().map_err(|error| located(error, instruction))?;
+            if let InstructionKind::Run(run) = &instruction.kind {
+                foresee(engine, run).map_err(|error| located(error, instruction))?;
             }
         }
         Ok(())

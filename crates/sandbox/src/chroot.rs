@@ -4,6 +4,8 @@
 //! There are no mounts in it, and nothing that honest programs do not respect: root can leave a chroot. What other
 //! isolations mount is put into the root before the process starts and taken out again after it.
 
+use std::path::Path;
+
 use crate::cancel::Cancel;
 use crate::helper::is_in_memory;
 use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
@@ -31,6 +33,24 @@ impl Isolation for Chroot {
         RootShape::InPlace
     }
 
+    fn check(&self, process: &Process, directory: &Path) -> Result<(), RunError> {
+        if process.network == Network::None {
+            return Err(unsupported(
+                "--network=none",
+                "it shares the network of the container, which only a network namespace could change",
+            ));
+        }
+        let secret = process.mounts.iter().find(|mount| matches!(mount, Mount::Secret { .. }));
+        match secret {
+            Some(secret) if !is_in_memory(directory).is_ok_and(|in_memory| in_memory) => Err(unsupported(
+                &format!("the secret {}", secret.target().display()),
+                "it cannot mount, so the file would be on a disk; give the secret as a variable (env=NAME), let \
+                 --work-dir be on a tmpfs, or use the isolation ns",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn run(
         &self,
         process: &Process,
@@ -38,28 +58,15 @@ impl Isolation for Chroot {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, RunError> {
-        let unsupported =
-            |what: &str, why| Err(RunError::Unsupported { isolation: NAME, what: what.to_owned(), why });
         let RootFiles::InPlace { dir } = root else {
-            return unsupported("a root of several layers", "it cannot mount an overlay");
+            return Err(unsupported("a root of several layers", "it cannot mount an overlay"));
         };
-        if process.network == Network::None {
-            return unsupported(
-                "--network=none",
-                "it shares the network of the container, which only a network namespace could change",
-            );
-        }
-        if let Some(Mount::Secret { target, .. }) =
-            process.mounts.iter().find(|mount| matches!(mount, Mount::Secret { .. }))
-            && !is_in_memory(dir).is_ok_and(|in_memory| in_memory)
-        {
-            return unsupported(
-                &format!("the secret {}", target.display()),
-                "it cannot mount, so the file would be on a disk; give the secret as a variable (env=NAME), let \
-                 --work-dir be on a tmpfs, or use the isolation ns",
-            );
-        }
+        self.check(process, dir)?;
         let job = Job::Chroot { process: process.clone(), dir: dir.into() };
         launch::run(&job, output, cancel)
     }
+}
+
+fn unsupported(what: &str, why: &'static str) -> RunError {
+    RunError::Unsupported { isolation: NAME, what: what.to_owned(), why }
 }

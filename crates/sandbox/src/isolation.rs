@@ -1,7 +1,7 @@
 //! An isolation: one way to run a process so that it sees a root and nothing of ours.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,13 @@ pub trait Isolation: Send + Sync + Debug {
 
     /// How it wants its root.
     fn shape(&self) -> RootShape;
+
+    /// Whether it can give what `process` asks for, in a root below `directory`. That can be asked before there is
+    /// a root; [`Isolation::run`] refuses the same.
+    fn check(&self, process: &Process, directory: &Path) -> Result<(), RunError> {
+        let _ = (process, directory);
+        Ok(())
+    }
 
     /// Runs `process` in `root` until it and every process it left behind are gone.
     ///

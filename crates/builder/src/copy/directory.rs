@@ -52,7 +52,8 @@ impl DirectorySource {
             };
             // Directories, files, links and pipes; what is behind a device or a socket is not in the context.
             let kind = stat.mode & 0o170_000;
-            if (stat.uid, stat.gid) != (0, 0) || ![0o040_000, 0o100_000, 0o120_000, 0o010_000].contains(&kind) {
+            if (stat.uid, stat.gid) != (0, 0) || ![0o040_000, 0o100_000, 0o120_000, 0o010_000].contains(&kind)
+            {
                 return Ok(None);
             }
             if stat.is_directory() {

@@ -7,7 +7,7 @@ mod run;
 mod workdir;
 
 pub(crate) use refusal::refuse;
-pub(crate) use run::Mounting;
+pub(crate) use run::{Mounting, foresee};
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

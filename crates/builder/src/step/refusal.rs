@@ -1,9 +1,9 @@
 //! What the language has and this program does not: refused by name and line, and never passed over.
 
 use dockerfile::instruction::{Add, Run, Security};
-use dockerfile::{Escape, Instruction, InstructionKind, Span};
+use dockerfile::{Instruction, InstructionKind, Span};
 
-use super::{located, wrong};
+use super::located;
 use crate::error::{Error, Result};
 
 /// Refuses an instruction that asks for something unsupported. What only shows once variables have values
@@ -22,15 +22,11 @@ pub(super) fn unsupported(what: &str, span: Span) -> Error {
 }
 
 fn refuse_run(run: &Run) -> Result<()> {
-    for mount in run.mounts.iter().filter(|mount| mount.is_constant()) {
-        // What is wrong with it is known now, so it is said now.
-        let resolved = mount.resolve(Escape::default(), &|_| None);
-        resolved.map_err(|error| located(mount.span, wrong(error)))?;
-    }
     if let Some(device) = run.devices.first() {
         let text = format!("RUN --device={} is not possible", device.value.name);
-        return Err(located(device.span, Error::new(text))
-            .hint("a RUN has no devices of the machine it is built on"));
+        return Err(
+            located(device.span, Error::new(text)).hint("a RUN has no devices of the machine it is built on")
+        );
     }
     if let Some(security) = run.security.as_ref().filter(|security| security.value == Security::Insecure) {
         return Err(located(security.span, Error::new("security.insecure is not allowed"))

@@ -80,10 +80,7 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
         cwd: absolute(&working_dir),
         user: User { uid: who.uid, gid: who.gid, groups: who.groups },
         hostname: HOSTNAME.to_owned(),
-        network: match run.network.as_ref().map(|network| network.value) {
-            Some(Network::None) => sandbox::Network::None,
-            _ => sandbox::Network::Host,
-        },
+        network: network(run),
         mounts: mounts.mounts.clone(),
     };
     let files = engine.root_files(&root.root);
@@ -102,6 +99,29 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     engine.finish_layer(stage, layer, history)?;
     stage.layer_is_in_workspace();
     Ok(())
+}
+
+/// Refuses what this isolation cannot give, and what was not given to this build, before anything is fetched; as far
+/// as it is known without variables.
+pub(crate) fn foresee(engine: &Engine, run: &Run) -> Result<()> {
+    let process = Process {
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: PathBuf::from("/"),
+        user: User::default(),
+        hostname: HOSTNAME.to_owned(),
+        network: network(run),
+        mounts: mounts::foresee(engine, run)?,
+    };
+    let checked = engine.isolation()?.check(&process, engine.options.work_dir.path());
+    checked.map_err(|error| Error::new(error.to_string()))
+}
+
+fn network(run: &Run) -> sandbox::Network {
+    match run.network.as_ref().map(|network| network.value) {
+        Some(Network::None) => sandbox::Network::None,
+        _ => sandbox::Network::Host,
+    }
 }
 
 /// BuildKit's form, which names the declared ARGs that the command may have used.

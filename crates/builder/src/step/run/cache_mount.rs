@@ -304,3 +304,22 @@ fn try_lock(file: &File, operation: FlockOperation) -> Result<bool> {
         Err(error) => Err(error).during("lock a cache"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_cleaned_like_paths() {
+        for (id, cleaned) in [
+            ("c", "c"),
+            ("/c/", "/c"),
+            ("/a/../c", "/c"),
+            ("a//b/.", "a/b"),
+            ("ns//c", "ns/c"),
+            ("with space", "with space"),
+        ] {
+            assert_eq!(clean(id), cleaned);
+        }
+    }
+}

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use dockerfile::instruction::Run;
 use dockerfile::mount::{Bind, Cache, Secret as SecretFlag, Ssh, Tmpfs};
-use dockerfile::{MountFlag, Spanned};
+use dockerfile::{Escape, MountFlag, Spanned};
 use layer::{Tree, TreePath};
 use rootfs::{Stub, StubKind, remove_tree};
-use sandbox::{Mount, Writes};
+use sandbox::{Mount, Secret, Writes};
 
 use super::agent::Agent;
 use super::cache_mount::{CacheLock, CacheRequest};
@@ -194,11 +194,7 @@ impl Collector<'_, '_> {
 
     fn secret(&mut self, flag: SecretFlag) -> Result<()> {
         let engine = self.around.engine;
-        let secret = engine.options.secrets.get(&flag.id);
-        if secret.is_none() && flag.required {
-            let hint = format!("give it with --secret id={},src=FILE or id={},env=NAME", flag.id, flag.id);
-            return Err(Error::new(format!("secret {}: not found", flag.id)).hint(hint));
-        }
+        let secret = given_secret(engine, &flag)?;
         if let Some(secret) = secret {
             engine.mounting.masks.borrow_mut().add(secret);
         }
@@ -211,11 +207,7 @@ impl Collector<'_, '_> {
             self.env.push((name.clone(), OsString::from_vec(value)));
         }
         // One that is not there, and need not be, leaves no file.
-        let (Some(secret), false) = (secret, flag.env.is_some() && flag.target.is_none()) else {
-            return Ok(());
-        };
-        let base = flag.id.rsplit('/').next().unwrap_or_default();
-        let written = flag.target.clone().unwrap_or_else(|| format!("/run/secrets/{base}"));
+        let (Some(secret), Some(written)) = (secret, secret_file(&flag)) else { return Ok(()) };
         let mount = Mount::Secret {
             target: PathBuf::new(),
             content: secret.clone(),
@@ -228,17 +220,10 @@ impl Collector<'_, '_> {
 
     fn ssh(&mut self, flag: Ssh) -> Result<()> {
         let engine = self.around.engine;
-        let id = flag.id.as_deref().unwrap_or("default");
-        let Some(socket) = engine.options.agents.get(id) else {
-            if !flag.required {
-                return Ok(());
-            }
-            let given = flag.id.as_deref().unwrap_or_default();
-            return Err(Error::new(format!("no SSH key {given:?} forwarded from the client"))
-                .hint(format!("give an agent's socket with --ssh {id}=SOCKET")));
-        };
+        let (id, socket) = given_agent(engine, &flag)?;
+        let Some(socket) = socket else { return Ok(()) };
         let number = self.agents.len();
-        let written = flag.target.unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{number}"));
+        let written = flag.target.clone().unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{number}"));
         let target = self.target(&written)?;
         let owner = (flag.uid.unwrap_or(0), flag.gid.unwrap_or(0));
         let agent = Agent::start(engine, socket, flag.mode.unwrap_or(0o600), owner)
@@ -252,6 +237,59 @@ impl Collector<'_, '_> {
         self.wanted.push(Wanted { target, kind: StubKind::File, what: What::Mount(mount) });
         Ok(())
     }
+}
+
+/// The secret that a mount names; an error if there is none and it is required.
+fn given_secret<'a>(engine: &Engine<'a>, flag: &SecretFlag) -> Result<Option<&'a Secret>> {
+    let id = &flag.id;
+    let secret = engine.options.secrets.get(id);
+    if secret.is_none() && flag.required {
+        let hint = format!("give it with --secret id={id},src=FILE or id={id},env=NAME");
+        return Err(Error::new(format!("secret {id}: not found")).hint(hint));
+    }
+    Ok(secret)
+}
+
+/// Where a secret is a file, if it is one.
+fn secret_file(flag: &SecretFlag) -> Option<String> {
+    let base = flag.id.rsplit('/').next().unwrap_or_default();
+    let usual = || flag.env.is_none().then(|| format!("/run/secrets/{base}"));
+    flag.target.clone().or_else(usual)
+}
+
+/// The agent that a mount names: its id, and its socket; an error if there is none and it is required.
+fn given_agent<'a, 'b>(engine: &Engine<'a>, flag: &'b Ssh) -> Result<(&'b str, Option<&'a PathBuf>)> {
+    let id = flag.id.as_deref().unwrap_or("default");
+    let socket = engine.options.agents.get(id);
+    if socket.is_none() && flag.required {
+        let given = flag.id.as_deref().unwrap_or_default();
+        return Err(Error::new(format!("no SSH key {given:?} forwarded from the client"))
+            .hint(format!("give an agent's socket with --ssh {id}=SOCKET")));
+    }
+    Ok((id, socket))
+}
+
+/// What can be said of the mounts of a RUN before anything is fetched: an error for what was not given. What is
+/// given and may be refused by an isolation is returned.
+pub(super) fn foresee(engine: &Engine, run: &Run) -> Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for flag in run.mounts.iter().filter(|flag| flag.is_constant()) {
+        let blame = |error| located(flag.span, error);
+        match flag.resolve(Escape::default(), &|_| None).map_err(|error| blame(wrong(error)))? {
+            dockerfile::Mount::Secret(secret) => {
+                let given = given_secret(engine, &secret).map_err(blame)?;
+                if let (Some(content), Some(target)) = (given, secret_file(&secret)) {
+                    let (target, content) = (target.into(), content.clone());
+                    mounts.push(Mount::Secret { target, content, mode: 0o400, uid: 0, gid: 0 });
+                }
+            }
+            dockerfile::Mount::Ssh(ssh) => {
+                given_agent(engine, &ssh).map_err(blame)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(mounts)
 }
 
 /// An empty `from` is none.
@@ -315,5 +353,46 @@ impl Mounting {
     /// Where caches are that last for this build only.
     pub(super) fn caches_of_build(engine: &Engine) -> PathBuf {
         engine.options.work_dir.path().join("cache-mounts")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use layer::{Change, Kind, Metadata, Node};
+
+    use super::*;
+
+    #[test]
+    fn targets_are_looked_up_in_the_image_until_a_mount() {
+        let mut tree = Tree::new();
+        let mut put = |path: &str, kind| {
+            let node = Node { metadata: Metadata::default(), kind };
+            tree.change(0, &Change::Put { path: TreePath::new(path).unwrap(), node });
+        };
+        let link = |target: &str| Kind::Symlink { target: target.as_bytes().into() };
+        put("dir", Kind::Directory);
+        put("dir/away", link("/elsewhere"));
+        put("link", link("dir"));
+        put("dangling", link("not/there"));
+        put("run", link("/dev/shm"));
+        for (targets, expected, stubs) in [
+            ("link/a", "/dir/a", 1),
+            ("link/away/a", "/elsewhere/a", 1),
+            ("dangling/a", "/not/there/a", 1),
+            ("new/deep", "/new/deep", 1),
+            // In a mount, what the image has there does not count.
+            ("dir link/away/a", "/dir /dir/away/a", 1),
+            ("new new/a/b", "/new /new/a/b", 1),
+            ("a a", "/a /a", 1),
+            // As where the process has its devices.
+            ("dev dev/x run/y", "/dev /dev/x /dev/shm/y", 1),
+        ] {
+            let mut places = Places::new(&tree);
+            let found = targets.split(' ').map(|target| {
+                places.add(&TreePath::new(target).unwrap(), StubKind::Directory).unwrap().to_string()
+            });
+            assert_eq!(found.collect::<Vec<_>>().join(" "), expected);
+            assert_eq!(places.stubs.len(), stubs, "{targets}");
+        }
     }
 }
