@@ -103,3 +103,43 @@ fn connect(client: UnixStream, agent: UnixStream) {
         let _ = std::thread::Builder::new().name("ssh agent".to_owned()).spawn(pass);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_arrives_and_is_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        // Longer than the address of a socket may be.
+        let deep = directory.path().join("d".repeat(200));
+        std::fs::create_dir(&deep).unwrap();
+        let to = directory.path().join("agent");
+        let agent = UnixListener::bind(&to).unwrap();
+        let (path, us) = (deep.join("socket"), (rustix::process::getuid(), rustix::process::getgid()));
+        let owner = (us.0.as_raw(), us.1.as_raw());
+        let forwarded = Agent::listen(&deep, &path, &to, 0o640, owner).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+        let opened = std::fs::File::open(&deep).unwrap();
+        for number in 0..3u8 {
+            let mut client =
+                UnixStream::connect(format!("/proc/self/fd/{}/socket", opened.as_raw_fd())).unwrap();
+            client.write_all(&[number]).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut end = agent.accept().unwrap().0;
+            let mut said = Vec::new();
+            end.read_to_end(&mut said).unwrap();
+            assert_eq!(said, [number]);
+            end.write_all(b"answer").unwrap();
+            drop(end);
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "answer");
+        }
+        drop(forwarded);
+        let again = UnixStream::connect(format!("/proc/self/fd/{}/socket", opened.as_raw_fd()));
+        assert!(again.is_err(), "nobody listens any more");
+    }
+}
