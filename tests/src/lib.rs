@@ -19,6 +19,7 @@ pub mod registry;
 pub mod site;
 pub mod stock;
 pub mod tree;
+pub mod web;
 
 pub use case::Case;
 pub use expect::Expect;

@@ -14,6 +14,7 @@ mod image;
 mod new_layer;
 mod options;
 mod output;
+mod remote;
 mod scope;
 mod stage;
 mod step;

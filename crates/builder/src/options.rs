@@ -44,6 +44,8 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.
     pub isolation: Result<Arc<dyn Isolation>, String>,
+    /// How servers are met that ADD downloads from.
+    pub network: transport::Network,
     /// The client for registries.
     pub client: registry::Client,
     /// Who is told what happens.

@@ -115,6 +115,7 @@ fn prepare(
     let epoch = environment::source_date_epoch(&build_args)?;
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+    let client_options = environment::client_options(args)?;
     let options = Options {
         ignore: find_ignore(&context, &dockerfile_path)?,
         context,
@@ -137,7 +138,8 @@ fn prepare(
         work_dir,
         cache_dir: environment::cache_dir(&args.cache_dir),
         isolation,
-        client: registry::Client::new(environment::client_options(args)?)?,
+        network: client_options.network(),
+        client: registry::Client::new(client_options)?,
         report: terminal,
         cancel: Cancel::new(),
     };

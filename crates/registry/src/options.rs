@@ -44,6 +44,24 @@ pub struct ClientOptions {
     pub progress: Option<Progress>,
 }
 
+impl ClientOptions {
+    /// How servers are met that are no registries, as those of `ADD`: by the same proxies and with the same
+    /// certificates, and verified always.
+    #[must_use]
+    pub fn network(&self) -> transport::Network {
+        transport::Network {
+            certificates: self.certificates.clone(),
+            client_certificates: self.client_certificates.clone(),
+            proxies: self.proxies.clone(),
+            retry: self.retry.clone(),
+            connect: self.timeouts.connect,
+            idle: self.timeouts.idle,
+            user_agent: self.user_agent.clone(),
+            ..transport::Network::default()
+        }
+    }
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         ClientOptions {

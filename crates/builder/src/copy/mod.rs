@@ -7,6 +7,7 @@
 mod archive;
 mod destination;
 mod directory;
+mod file;
 mod filter;
 mod look;
 mod parents;
@@ -19,6 +20,7 @@ mod tests;
 pub(crate) use archive::{Extraction, THIS_LAYER};
 pub(crate) use destination::Destination;
 pub(crate) use directory::DirectorySource;
+pub(crate) use file::FileSource;
 pub(crate) use look::Look;
 pub(crate) use plan::Plan;
 pub(crate) use select::select;

@@ -468,3 +468,121 @@ fn archives() {
         assert_eq!(found, expected, "{lines:?} onto {onto:?}");
     }
 }
+
+/// What a COPY with further flags puts into a layer: `parents`, `link`, and patterns of `--exclude`.
+fn copied_with(from: &[&str], onto: &[&str], flags: &[&str], arguments: &str) -> Result<Vec<String>> {
+    let (from, onto, nothing) = (tree(from), tree(onto), Tree::new());
+    let source = source(&from);
+    let (sources, written) = arguments.rsplit_once(' ').unwrap();
+    let link = flags.contains(&"link");
+    let beneath = if link { &nothing } else { &onto };
+    let exclude = Ignore::from_patterns(flags.iter().filter_map(|flag| flag.strip_prefix('-'))).unwrap();
+    let destination = Destination::new(beneath, &TreePath::root(), written)?;
+    let mut plan = Plan::new(beneath, look(""), &exclude).linked_onto(link.then_some(&onto));
+    for written in sources.split(' ') {
+        if flags.contains(&"parents") {
+            plan.copy_with_parents(&source, written, &destination)?;
+            continue;
+        }
+        for path in select(&source, written, &exclude)? {
+            plan.copy(&source, &path, &destination)?;
+        }
+    }
+    let mut replaced: Vec<String> =
+        plan.replaced().map(|(path, what)| format!("instead of the {what} {path}")).collect();
+    let mut entries = Entries::default();
+    plan.emit(&mut entries)?;
+    entries.0.append(&mut replaced);
+    Ok(entries.0)
+}
+
+#[test]
+fn parents() {
+    let from = ["a/ 0750 5:6 @1", "a/b/ 0700 5:6 @2", "a/b/f @3", "a/g @4", "l -> a", "a/l -> g"];
+    let onto = ["o/", "o/a/ 0711 7:8 @9"];
+    for (arguments, expected) in [
+        (
+            "a/b/f /n",
+            &[
+                "/n dir 0755 0:0 @99",
+                "/n/a dir 0750 5:6 @99",
+                "/n/a/b dir 0700 5:6 @99",
+                "/n/a/b/f file(a/b/f) 0644 0:0 @3",
+            ][..],
+        ),
+        ("a/./b/f /o", &["/o/b dir 0700 5:6 @99", "/o/b/f file(a/b/f) 0644 0:0 @3"]),
+        // A folder that is there takes the mode alone.
+        ("a/g /o", &["/o/a dir 0750 7:8 @9", "/o/a/g file(a/g) 0644 0:0 @4"]),
+        ("l/./g /o", &["/o/g file(a/g) 0644 0:0 @4"]),
+        ("**/f /o", &["/o/a dir 0750 7:8 @9", "/o/a/b dir 0700 5:6 @99", "/o/a/b/f file(a/b/f) 0644 0:0 @3"]),
+        ("**/none /o", &[]),
+        ("l/g /o", &["/l is a symbolic link, which --parents does not follow"]),
+        ("a/none /o", &["\"/a/none\": not found in the source"]),
+        ("a/g/./x /o", &["/a/g: not a directory"]),
+    ] {
+        let found = copied_with(&from, &onto, &["parents"], arguments)
+            .unwrap_or_else(|error| vec![error.message.clone()]);
+        assert_eq!(found, expected, "{arguments}");
+    }
+}
+
+#[test]
+fn excluded() {
+    let from = ["d/ @1", "d/a", "d/s/ 0700 @2", "d/s/a", "d/s/b", "a"];
+    let top = "/n dir 0755 0:0 @1";
+    for (exclude, arguments, expected) in [
+        (&["-s"][..], "d /n", &[top, "/n/a file(d/a) 0644 0:0 @0"][..]),
+        (
+            &["-a"],
+            "d /n",
+            &[
+                top,
+                "/n/s dir 0700 0:0 @2",
+                "/n/s/a file(d/s/a) 0644 0:0 @0",
+                "/n/s/b file(d/s/b) 0644 0:0 @0",
+            ],
+        ),
+        // A folder that is left out is there, as of now, for what comes back.
+        (&["-*", "-!s/b"], "d /n", &[top, "/n/s dir 0700 0:0 @99", "/n/s/b file(d/s/b) 0644 0:0 @0"]),
+        (&["-**"], "d /n", &[top]),
+        (&["-a"], "a d/a /n/", &[]),
+        (&["-d/a"], "a d/a /n/", &["/n dir 0755 0:0 @99", "/n/a file(a) 0644 0:0 @0"]),
+        (
+            &["-d"],
+            "d /n",
+            &[
+                top,
+                "/n/a file(d/a) 0644 0:0 @0",
+                "/n/s dir 0700 0:0 @2",
+                "/n/s/a file(d/s/a) 0644 0:0 @0",
+                "/n/s/b file(d/s/b) 0644 0:0 @0",
+            ],
+        ),
+        (&["-d"], "* /n/", &["/n dir 0755 0:0 @99", "/n/a file(a) 0644 0:0 @0"]),
+    ] {
+        let found = copied_with(&from, &[], exclude, arguments).unwrap();
+        assert_eq!(found, expected, "{exclude:?} {arguments}");
+    }
+}
+
+#[test]
+fn a_linked_layer_is_the_same_on_every_base_with_its_folders() {
+    let from = ["d/ @1", "d/s/", "d/s/f", "f"];
+    let copied = |onto: &[&str], arguments: &str| copied_with(&from, onto, &["link"], arguments).unwrap();
+    for arguments in ["f /t/u/", "d /t/u", "f /t/u/g"] {
+        let one = copied(&["t/ 1777", "t/u/ 0700 5:6", "t/u/s/ 0711"], arguments);
+        let other = copied(&["t/ 0711 7:8", "t/u/", "t/u/x"], arguments);
+        assert_eq!(one, other, "{arguments}");
+        assert!(
+            one.iter().all(|entry| !entry.starts_with("/t dir") && !entry.starts_with("/t/u dir")),
+            "{one:?}"
+        );
+    }
+    assert_eq!(copied(&[], "f /t/"), ["/t dir 0755 0:0 @99", "/t/f file(f) 0644 0:0 @0"]);
+    assert_eq!(
+        copied(&["t -> u", "u/"], "f /t/"),
+        ["/t dir 0755 0:0 @99", "/t/f file(f) 0644 0:0 @0", "instead of the symbolic link /t"]
+    );
+    assert_eq!(copied(&["t/"], "f /t"), ["/t file(f) 0644 0:0 @0", "instead of the directory /t"]);
+    assert_eq!(copied(&["t/", "t/s"], "d /t"), ["/t/s dir 0755 0:0 @0", "/t/s/f file(d/s/f) 0644 0:0 @0"]);
+}

@@ -5,17 +5,19 @@ use std::rc::Rc;
 
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
 use dockerfile::{Heredoc, Ignore, Literal, ModeChange, Word};
-use layer::{Tree, TreePath};
+use download::{Checksum, ChecksumError};
+use layer::{Change, Tree, TreePath};
 
 use super::refusal::unsupported;
 use super::{Place, Surroundings, at, expand, located, warn_unset};
 use crate::copy::{
-    Destination, DirectorySource, Extraction, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
+    Destination, Extraction, FileSource, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
 };
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::new_layer::NewLayer;
+use crate::remote::without_credentials;
 use crate::stage::{Files, Stage};
 
 pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
@@ -67,24 +69,32 @@ pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -
         exclude: &add.exclude,
     };
     let job = Job::new(around, stage, &add.sources, &add.destination, &flags)?;
-    for (word, expanded) in &job.paths {
-        match Remote::of(expanded) {
-            Some(Remote::Http) => {
-                return Err(unsupported("ADD of a URL", word.span)
-                    .hint("download the file before the build, or in a RUN"));
-            }
-            Some(Remote::Git) => return Err(unsupported("ADD of a git repository", word.span)),
-            None => {}
-        }
-    }
-    let unpack = add.unpack.as_ref().is_none_or(|flag| flag.value);
     let history = job.history("ADD");
     let engine = around.engine;
+    let sources = job.fetch(around, stage, add)?;
     let context = engine.context()?;
+    let parts = job.parts(engine, &sources, &*context, add.unpack.as_ref().map(|flag| flag.value))?;
     let ground = Ground::new(stage.tree(engine)?, job.link);
     let mut layer = NewLayer::create(engine)?;
-    engine.timings.measure("copy files", || job.add(engine, stage, ground, &context, unpack, &mut layer))?;
+    engine.timings.measure("copy files", || job.add(engine, stage, ground, &parts, &mut layer))?;
     engine.finish_layer(stage, layer, history)
+}
+
+/// A source of ADD.
+enum Added {
+    /// A path or a pattern in the build context.
+    Context,
+    /// A file that was downloaded.
+    File(FileSource),
+}
+
+/// One thing that ADD brings.
+struct Part<'s> {
+    word: &'s Word,
+    source: &'s dyn Source,
+    path: TreePath,
+    /// What an archive holds is meant, and not the archive.
+    unpack: bool,
 }
 
 /// The flags that COPY and ADD share, as they are written.
@@ -206,7 +216,8 @@ impl<'a> Job<'a> {
     /// which is also the order they are copied in.
     fn history(&self, keyword: &str) -> String {
         let heredocs = self.heredocs.iter().map(|(heredoc, _)| format!("<<{}", heredoc.name));
-        let sources: Vec<String> = self.paths.iter().map(|(_, path)| path.clone()).chain(heredocs).collect();
+        let paths = self.paths.iter().map(|(_, path)| without_credentials(path));
+        let sources: Vec<String> = paths.chain(heredocs).collect();
         format!("{keyword} {}{} {} # buildkit", self.shown_flags, sources.join(" "), self.destination.written)
     }
 
@@ -247,15 +258,70 @@ impl<'a> Job<'a> {
         Plan::new(tree, self.look.clone(), &self.exclude).linked_onto(base)
     }
 
-    /// Brings one source after the other into the layer, archives unpacked if `unpack` says so. Each sees
-    /// what those before it have put.
+    /// Downloads what is not in the context, each source in its place.
+    fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Vec<Added>> {
+        let engine = around.engine;
+        if let Some(word) = &add.checksum {
+            if self.paths.len() != 1 {
+                return Err(at(word, Error::new("checksum can't be specified for multiple sources")));
+            }
+            if self.paths.iter().all(|(_, path)| Remote::of(path).is_none()) {
+                return Err(at(word, Error::new("checksum requires HTTP(S) or Git sources")));
+            }
+        }
+        let mut sources = Vec::with_capacity(self.paths.len());
+        for (word, path) in &self.paths {
+            sources.push(match Remote::of(path) {
+                None => Added::Context,
+                Some(Remote::Git) => return Err(unsupported("ADD of a git repository", word.span)),
+                Some(Remote::Http) => {
+                    let checksum = match &add.checksum {
+                        Some(word) => Some(checksum(&expand(around, stage, word)?).map_err(|e| at(word, e))?),
+                        None => None,
+                    };
+                    let download = || engine.download(path, checksum);
+                    let file =
+                        engine.timings.measure("download", download).map_err(|error| at(word, error))?;
+                    Added::File(file)
+                }
+            });
+        }
+        Ok(sources)
+    }
+
+    /// What the sources come to. `unpack` is what the flag says: without it, archives of the context are
+    /// unpacked, and downloaded ones are not.
+    fn parts<'s>(
+        &'s self,
+        engine: &Engine,
+        sources: &'s [Added],
+        context: &'s dyn Source,
+        unpack: Option<bool>,
+    ) -> Result<Vec<Part<'s>>> {
+        let mut parts = Vec::new();
+        for ((word, written), added) in self.paths.iter().zip(sources) {
+            match added {
+                Added::Context => {
+                    for path in self.select(engine, context, word, written)? {
+                        parts.push(Part { word, source: context, path, unpack: unpack.unwrap_or(true) });
+                    }
+                }
+                Added::File(file) => {
+                    let path = file.name.clone();
+                    parts.push(Part { word, source: file, path, unpack: unpack.unwrap_or(false) });
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Brings one part after the other into the layer. Each sees what those before it have put.
     fn add(
         &self,
         engine: &Engine,
         stage: &Stage,
         ground: Ground,
-        context: &DirectorySource,
-        unpack: bool,
+        parts: &[Part<'_>],
         layer: &mut NewLayer,
     ) -> Result<()> {
         let Ground { mut tree, base } = ground;
@@ -266,51 +332,55 @@ impl<'a> Job<'a> {
             files.prepare(stage, engine, &before, &BTreeSet::from([path.clone()]))?;
             files.open(stage, &before, path)
         };
-        let mut plain = Vec::new();
-        for (word, path) in &self.paths {
-            for found in self.select(engine, context, word, path)? {
-                let real = context.resolve(&found)?;
-                if !(unpack && is_archive(context, &real)?) {
-                    plain.push((*word, found));
-                    continue;
-                }
-                self.warn_of_archive(engine, word, &found);
-                let mut plan = self.plan_of(&tree, base, context, &std::mem::take(&mut plain))?;
-                plan.make_directory(&self.destination.path).map_err(|error| at(word, error))?;
-                self.warn(engine, &plan);
-                let changes = plan.changes();
-                plan.emit(layer)?;
-                let tree = Rc::make_mut(&mut tree);
-                changes.iter().for_each(|change| tree.change(THIS_LAYER, change));
-                let mut extraction = Extraction {
-                    destination: &self.destination.path,
-                    owner: self.look.owner,
-                    now: self.look.now,
-                    tree,
-                    base,
-                    open: &open,
-                    sink: layer,
-                };
-                extraction.extract(context.open(&real)?).map_err(|error| at(word, error.during(&found)))?;
+        let mut plain = 0;
+        for (number, part) in parts.iter().enumerate() {
+            let real = part.source.resolve(&part.path)?;
+            if !(part.unpack && is_archive(part.source, &real)?) {
+                continue;
             }
+            self.warn_of_archive(engine, part);
+            let plan = self.plan_of(&tree, base, &parts[plain..number])?;
+            plain = number + 1;
+            let changes = self.put(engine, plan, layer)?;
+            note(&mut tree, &changes);
+            // The directory that is unpacked into is 0755, whatever --chmod says.
+            let look = Look { mode: None, ..self.look.clone() };
+            let mut plan = Plan::new(&tree, look, &self.exclude).linked_onto(base);
+            plan.make_directory(&self.destination.path).map_err(|error| at(part.word, error))?;
+            let changes = self.put(engine, plan, layer)?;
+            note(&mut tree, &changes);
+            let mut extraction = Extraction {
+                destination: &self.destination.path,
+                owner: self.look.owner,
+                now: self.look.now,
+                tree: Rc::make_mut(&mut tree),
+                base,
+                open: &open,
+                sink: layer,
+            };
+            extraction
+                .extract(part.source.open(&real)?)
+                .map_err(|error| at(part.word, error.during(&part.path)))?;
         }
-        let mut plan = self.plan_of(&tree, base, context, &plain)?;
+        let mut plan = self.plan_of(&tree, base, &parts[plain..])?;
         self.plan_heredocs(&mut plan)?;
-        self.warn(engine, &plan);
-        plan.emit(layer)
+        self.put(engine, plan, layer).map(drop)
     }
 
-    /// Plans sources that are selected already.
-    fn plan_of<'p>(
-        &'p self,
-        tree: &'p Tree,
-        base: Option<&'p Tree>,
-        source: &'p dyn Source,
-        selected: &[(&Word, TreePath)],
-    ) -> Result<Plan<'p>> {
+    /// Streams a plan into the layer, and says what it changes.
+    fn put(&self, engine: &Engine, plan: Plan<'_>, layer: &mut NewLayer) -> Result<Vec<Change>> {
+        self.warn(engine, &plan);
+        let changes = plan.changes();
+        plan.emit(layer)?;
+        Ok(changes)
+    }
+
+    /// Plans parts that are not unpacked.
+    fn plan_of<'p>(&'p self, tree: &'p Tree, base: Option<&'p Tree>, parts: &[Part<'p>]) -> Result<Plan<'p>> {
         let mut plan = self.empty_plan(tree, base);
-        for (word, path) in selected {
-            plan.copy(source, path, &self.destination).map_err(|error| at(word, error))?;
+        for part in parts {
+            let copied = plan.copy(part.source, &part.path, &self.destination);
+            copied.map_err(|error| at(part.word, error))?;
         }
         Ok(plan)
     }
@@ -330,13 +400,13 @@ impl<'a> Job<'a> {
     }
 
     /// What an archive holds is as the archive says.
-    fn warn_of_archive(&self, engine: &Engine, word: &Word, archive: &TreePath) {
+    fn warn_of_archive(&self, engine: &Engine, part: &Part<'_>) {
         for (flag, is_given) in
             [("--chmod", self.look.mode.is_some()), ("--exclude", !self.exclude.is_empty())]
         {
             if is_given {
-                let text = format!("{flag} does not concern what is unpacked from {archive}");
-                engine.report(Event::Warning { line: Some(word.span.first_line), text });
+                let text = format!("{flag} does not concern what is unpacked from {}", part.path);
+                engine.report(Event::Warning { line: Some(part.word.span.first_line), text });
             }
         }
     }
@@ -367,10 +437,21 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Keeps a tree in step with the layer that is being made.
+fn note(tree: &mut Rc<Tree>, changes: &[Change]) {
+    let tree = Rc::make_mut(tree);
+    changes.iter().for_each(|change| tree.change(THIS_LAYER, change));
+}
+
 /// True for a regular file that ADD unpacks.
-fn is_archive(context: &DirectorySource, path: &TreePath) -> Result<bool> {
-    let is_file = context.get(path)?.is_some_and(|found| matches!(found.kind, FoundKind::File { .. }));
-    Ok(is_file && layer::is_archive(context.open(path)?).during(path)?)
+fn is_archive(source: &dyn Source, path: &TreePath) -> Result<bool> {
+    let is_file = source.get(path)?.is_some_and(|found| matches!(found.kind, FoundKind::File { .. }));
+    Ok(is_file && layer::is_archive(source.open(path)?).during(path)?)
+}
+
+/// What `--checksum` says of a download.
+fn checksum(text: &str) -> Result<Checksum> {
+    text.parse().map_err(|error: ChecksumError| Error::new(error.to_string()))
 }
 
 /// True for one part of a path.

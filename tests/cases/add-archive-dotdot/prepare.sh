@@ -1,0 +1,1 @@
+mkdir in; echo x > in/f; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -P --transform 's,^f,../../../f,' -cf in.tar f; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -P --transform 's,^f,d/../../g,' -rf in.tar f; rm -r in

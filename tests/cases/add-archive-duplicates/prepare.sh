@@ -1,0 +1,1 @@
+mkdir in; echo first > in/f; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -cf in.tar f; echo second > in/f; chmod 600 in/f; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -rf in.tar f; rm -r in

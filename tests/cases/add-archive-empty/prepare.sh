@@ -1,0 +1,1 @@
+tar -cf empty.tar -T /dev/null; : > empty; printf '\037\213noise' > noise.gz

@@ -1,0 +1,1 @@
+mkdir -p in/sticky in/setgid; echo x > in/setuid; chmod 4755 in/setuid; chmod 1777 in/sticky; chmod 2750 in/setgid; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -cf in.tar setuid sticky setgid; rm -r in

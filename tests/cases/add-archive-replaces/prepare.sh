@@ -1,0 +1,1 @@
+mkdir -p in/merged in/linked; for f in folder link merged/new linked/f; do echo $f > in/$f; done; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -cf in.tar folder link merged linked; rm -r in

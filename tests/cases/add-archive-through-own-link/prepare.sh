@@ -1,0 +1,1 @@
+mkdir in; ln -s ../../../../etc in/l; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -cf in.tar l; rm in/l; mkdir in/l; echo x > in/l/f; tar -C in --sort=name --mtime=@1500000000 --owner=0 --group=0 -rf in.tar l/f; rm -r in

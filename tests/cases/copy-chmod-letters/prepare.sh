@@ -1,0 +1,1 @@
+chmod 640 f; chmod 700 run

@@ -1,0 +1,1 @@
+mkdir b; ln a b/c

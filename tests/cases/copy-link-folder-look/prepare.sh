@@ -1,0 +1,1 @@
+chmod 1770 d; chmod 2750 d/sub

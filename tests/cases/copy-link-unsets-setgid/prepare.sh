@@ -1,0 +1,1 @@
+chmod 3777 d d/sub
