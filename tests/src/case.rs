@@ -36,6 +36,10 @@ impl Case {
         let mut cases = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
+            if fs::read_dir(&path)?.next().is_none() {
+                // What git leaves of a case that is no more.
+                continue;
+            }
             ensure!(path.join("Dockerfile").is_file(), "{} has no Dockerfile", path.display());
             cases.push(Self::read(&path)?);
         }

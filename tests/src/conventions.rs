@@ -43,7 +43,7 @@ impl Facts {
         let busybox = bases::busybox_binary()?.metadata()?.len();
         let mut texts = vec![
             ("an applet of this machine's busybox", "-> busybox".to_owned()),
-            ("the size of this machine's busybox", format!(" {busybox} ")),
+            ("the size of this machine's busybox", format!(" {busybox}")),
             ("the architecture", std::env::consts::ARCH.to_owned()),
             ("where the repository is", host::repository().display().to_string()),
             ("a temporary folder", format!("{}/", std::env::temp_dir().display()) + ".tmp"),
@@ -52,8 +52,8 @@ impl Facts {
             ("this machine's id", of_file("/etc/machine-id")),
             ("today's date", output(std::process::Command::new("date").arg("+%Y-%m-%d"))?.trim().to_owned()),
         ];
-        // As in Dockerfiles; a name this short is a word that cases have a right to.
-        texts.retain(|(_, text)| text.len() > 4);
+        // A machine may be called by a word that cases have a right to.
+        texts.retain(|(_, text)| text.len() > 4 && text.contains(|c: char| !c.is_ascii_lowercase()));
         let architecture = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
         texts.push(("the architecture", format!("={architecture}")));
         Ok(Self { texts })

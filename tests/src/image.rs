@@ -56,6 +56,11 @@ impl Image {
         tree::read(&self.bundle()?.join("rootfs"))
     }
 
+    /// The image's filesystem in detail.
+    pub fn entries(&self) -> Result<std::collections::BTreeMap<String, tree::Entry>> {
+        tree::entries(&self.bundle()?.join("rootfs"))
+    }
+
     /// Where in the image these bytes are: its config, or the contents or name of a file.
     pub fn holds(&self, bytes: &[u8]) -> Result<Option<String>> {
         let within = |text: &[u8]| text.windows(bytes.len()).any(|part| part == bytes);

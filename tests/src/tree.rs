@@ -2,60 +2,115 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 /// Paths from the root, each with what is there.
 pub type Tree = BTreeMap<String, String>;
 
-/// Reads the tree below `root`.
-///
-/// A line is `TYPE MODE UID:GID`, then for a file its size and, when short and readable, its contents,
-/// for a link its target, for a device its numbers, and at the end the extended attributes. A second name
-/// of a file names the first one. Times are left out: most of them are the build's own.
-pub fn read(root: &Path) -> Result<Tree> {
-    let mut tree = Tree::new();
-    walk(root, root, &mut HashMap::new(), &mut tree)?;
-    Ok(tree)
+/// What is at a path.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Where it was read, to look into it again.
+    pub path: PathBuf,
+    /// `dir`, `file`, `symlink`, `fifo`, `socket`, `char` or `block`.
+    pub kind: &'static str,
+    /// Permissions in octal; of a link, nothing.
+    pub mode: String,
+    /// `UID:GID`
+    pub owner: String,
+    /// A file's size and, when short and readable, its contents; a link's target; a device's numbers.
+    pub what: String,
+    /// The first name of this file, if it has several and this is not the first.
+    pub first: Option<String>,
+    /// Extended attributes, sorted.
+    pub attributes: Vec<String>,
+    /// When it was last changed, in seconds since 1970.
+    pub time: i64,
 }
 
-fn walk(root: &Path, path: &Path, inodes: &mut HashMap<u64, String>, tree: &mut Tree) -> Result<()> {
+impl fmt::Display for Entry {
+    /// `TYPE MODE UID:GID WHAT [ATTRIBUTES]`, or the first name. Times are left out: most of them are the
+    /// build's own.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.first, self.kind) {
+            (Some(first), _) => write!(out, "hardlink {first}")?,
+            (None, "symlink") => write!(out, "symlink {} -> {}", self.owner, self.what)?,
+            (None, kind) => write!(out, "{kind} {} {}", self.mode, self.owner)?,
+        }
+        if self.first.is_none() && self.kind != "symlink" && !self.what.is_empty() {
+            write!(out, " {}", self.what)?;
+        }
+        match self.attributes.as_slice() {
+            [] => Ok(()),
+            attributes => write!(out, " [{}]", attributes.join(" ")),
+        }
+    }
+}
+
+/// Reads the tree below `root` as lines.
+pub fn read(root: &Path) -> Result<Tree> {
+    Ok(entries(root)?.into_iter().map(|(name, entry)| (name, entry.to_string())).collect())
+}
+
+/// Reads the tree below `root`.
+pub fn entries(root: &Path) -> Result<BTreeMap<String, Entry>> {
+    let mut entries = BTreeMap::new();
+    walk(root, root, &mut HashMap::new(), &mut entries)?;
+    Ok(entries)
+}
+
+fn walk(
+    root: &Path,
+    path: &Path,
+    inodes: &mut HashMap<u64, String>,
+    entries: &mut BTreeMap<String, Entry>,
+) -> Result<()> {
     let metadata = path.symlink_metadata().with_context(|| path.display().to_string())?;
     let name = shown(root, path);
-    let kind = metadata.file_type();
-    let (mode, owner) = (metadata.mode() & 0o7777, format!("{}:{}", metadata.uid(), metadata.gid()));
-    let mut line = if kind.is_dir() {
-        format!("dir {mode:04o} {owner}")
-    } else if let Some(first) = inodes.get(&metadata.ino()) {
-        format!("hardlink {first}")
-    } else if kind.is_symlink() {
-        format!("symlink {owner} -> {}", path.read_link()?.display())
-    } else if kind.is_file() {
-        format!("file {mode:04o} {owner} {}{}", metadata.len(), contents(path, metadata.len())?)
-    } else if kind.is_fifo() {
-        format!("fifo {mode:04o} {owner}")
-    } else if kind.is_socket() {
-        format!("socket {mode:04o} {owner}")
+    let file_type = metadata.file_type();
+    let device = metadata.rdev();
+    let numbers = || format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    let (kind, what) = if file_type.is_dir() {
+        ("dir", String::new())
+    } else if file_type.is_symlink() {
+        ("symlink", path.read_link()?.display().to_string())
+    } else if file_type.is_file() {
+        ("file", format!("{}{}", metadata.len(), contents(path, metadata.len())?))
+    } else if file_type.is_fifo() {
+        ("fifo", String::new())
+    } else if file_type.is_socket() {
+        ("socket", String::new())
+    } else if file_type.is_char_device() {
+        ("char", numbers())
     } else {
-        let letter = if kind.is_char_device() { "char" } else { "block" };
-        let device = metadata.rdev();
-        let numbers = (rustix::fs::major(device), rustix::fs::minor(device));
-        format!("{letter} {mode:04o} {owner} {}:{}", numbers.0, numbers.1)
+        ("block", numbers())
     };
-    if !kind.is_dir() && metadata.nlink() > 1 {
+    let first = inodes.get(&metadata.ino()).cloned();
+    if kind != "dir" && metadata.nlink() > 1 {
         inodes.entry(metadata.ino()).or_insert_with(|| name.clone());
     }
-    line.push_str(&attributes(path)?);
-    tree.insert(name, line);
+    let entry = Entry {
+        path: path.to_owned(),
+        kind,
+        mode: if kind == "symlink" { String::new() } else { format!("{:04o}", metadata.mode() & 0o7777) },
+        owner: format!("{}:{}", metadata.uid(), metadata.gid()),
+        what,
+        first,
+        attributes: attributes(path)?,
+        time: metadata.mtime(),
+    };
+    entries.insert(name, entry);
 
-    if kind.is_dir() {
+    if kind == "dir" {
         let mut names: Vec<_> = std::fs::read_dir(path)?.collect::<Result<_, _>>()?;
         names.sort_by_key(std::fs::DirEntry::file_name);
         for entry in names {
-            walk(root, &entry.path(), inodes, tree)?;
+            walk(root, &entry.path(), inodes, entries)?;
         }
     }
     Ok(())
@@ -78,7 +133,7 @@ fn contents(path: &Path, size: u64) -> Result<String> {
     Ok(if readable { format!(" {:?}", String::from_utf8_lossy(&bytes)) } else { String::new() })
 }
 
-fn attributes(path: &Path) -> Result<String> {
+fn attributes(path: &Path) -> Result<Vec<String>> {
     let mut names = vec![0; 4096];
     let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
     let mut shown: Vec<String> = Vec::new();
@@ -89,7 +144,7 @@ fn attributes(path: &Path) -> Result<String> {
         shown.push(format!("{}={}", name.display(), value[..length].escape_ascii()));
     }
     shown.sort();
-    Ok(if shown.is_empty() { String::new() } else { format!(" [{}]", shown.join(" ")) })
+    Ok(shown)
 }
 
 /// What `tree` has more than, or otherwise than, `base`, as lines; what it lacks has a minus in front.

@@ -1,9 +1,11 @@
-//! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! Development tasks: `cargo xtask demo`, `cargo xtask test`,
+//! `cargo xtask compare`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the person who started them")]
 
 mod bench;
 mod cargo;
+mod compare;
 mod demo;
 mod packages;
 mod skips;
@@ -19,7 +21,8 @@ usage: cargo xtask TASK
 
   demo    build bako, then an image with it: from a registry, to a registry, and run
   test    install what the tests need, run all of them, list what could not run here
-  bench   compare bako with buildah; `bench --help` lists the workloads
+  compare build every case with buildah too, and compare the images; `compare --help`
+  bench   compare bako's speed with buildah's; `bench --help` lists the workloads
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match task {
         "demo" => demo::run().map(|()| ExitCode::SUCCESS),
         "test" => test::run(rest),
+        "compare" => compare::run(rest),
         "bench" => bench::run(rest).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -26,7 +26,10 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "zstd",
 ];
 
-/// What the comparison uses.
+/// What the comparison of images uses.
+pub(crate) const FOR_COMPARE: &[&str] = &["buildah", "busybox-static", "skopeo", "umoci"];
+
+/// What the comparison of speed uses.
 pub(crate) const FOR_BENCH: &[&str] = &["buildah", "docker-registry", "e2fsprogs", "mmdebstrap"];
 
 /// Installs what is missing, if this is a Debian machine and we may; says so if not.
