@@ -127,6 +127,14 @@ impl Registry {
         Ok(serde_json::from_slice(&response.body)?)
     }
 
+    /// The config of the image at a tag.
+    pub fn config(&self, name: &str, tag: &str) -> Result<Value> {
+        let manifest = self.manifest(name, tag)?;
+        let digest = manifest["config"]["digest"].as_str().context("a manifest has a config")?;
+        let response = http::get(&self.address, &format!("/v2/{name}/blobs/{digest}"))?;
+        Ok(serde_json::from_slice(&response.body)?)
+    }
+
     /// Stores an index of one image under two platforms, this machine's and one that does not exist.
     pub fn put_index(&self, name: &str, tag: &str, of: &str) -> Result<()> {
         let response = http::get(&self.address, &format!("/v2/{name}/manifests/{of}"))?;

@@ -27,12 +27,13 @@ impl Buildah {
             }
         }
         let built = self.build_once(case, site, reference, &[])?;
-        if built.code == 0 {
-            let mut push = self.command("push");
-            push.args(["--tls-verify=false", reference, &format!("docker://{reference}")]);
-            finish(&mut push)?.success()?;
+        if built.code != 0 {
+            return Ok(built);
         }
-        Ok(built)
+        // What cannot be a layer is found out as late as this.
+        let mut push = self.command("push");
+        push.args(["--tls-verify=false", reference, &format!("docker://{reference}")]);
+        finish(&mut push)
     }
 
     fn build_once(
