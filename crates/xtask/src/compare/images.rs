@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use super::Found;
 
+/// What Docker's form of a config says of the container that built it.
+const OF_THE_BUILDER: &[&str] = &["Hostname", "Domainname", "Image"];
+
 /// Everything in which `theirs` is not as `ours`.
 pub(super) fn compare(ours: &Image, theirs: &Image) -> Result<Found> {
     let (one, two) = (ours.entries()?, theirs.entries()?);
@@ -69,7 +72,9 @@ fn config(ours: &Value, theirs: &Value, found: &mut Found) {
         let top = ["author", "os", "architecture"].map(|key| (key.to_owned(), document[key].clone()));
         let inner = document["config"].as_object().into_iter().flatten();
         let inner = inner.map(|(key, value)| (key.clone(), value.clone()));
-        top.into_iter().chain(inner).filter(|(_, value)| !is_empty(value)).collect()
+        let is_said =
+            |(key, value): &(String, Value)| !OF_THE_BUILDER.contains(&key.as_str()) && !is_empty(value);
+        top.into_iter().chain(inner).filter(is_said).collect()
     };
     let (ours, theirs) = (said(ours), said(theirs));
     let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
