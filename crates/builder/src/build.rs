@@ -1,14 +1,11 @@
 //! A build from end to end: which stages, in which order, and what becomes of the last one.
 
-use std::collections::BTreeSet;
-
 use dockerfile::graph::Origin;
-use dockerfile::{
-    Check, Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs, Span, Spanned,
-};
+use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs};
 use oci::{Digest, Platform, Reference};
 use tokio::runtime::Handle;
 
+use crate::checks::{Checks, obey_syntax};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -31,11 +28,12 @@ pub struct Outcome {
 /// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
 /// there; what is on disk is removed, whatever the outcome.
 pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
-    let mut dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
-    obey_directives(&mut dockerfile, options)?;
+    let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
+    obey_syntax(&dockerfile, options)?;
     let platform = options.platform.to_string();
     let platform_args =
         PlatformArgs::new(&Platform::host().to_string(), &platform, options.target.as_deref());
+    let mut checks = Checks::begin(&dockerfile, &platform_args, options)?;
     let scope = GlobalScope::new(&dockerfile, &platform_args, &options.build_args).map_err(|error| {
         let span = error.span;
         Error::new(error.to_string()).lines(span.first_line..=span.last_line)
@@ -48,52 +46,19 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
     let graph = Graph::new(&dockerfile, &scope, [])?;
     let target = graph.target(options.target.as_deref())?;
     let needed = graph.reachable(target)?;
+    checks.stages(&graph, &scope, &needed)?;
 
     let engine = Engine::new(options, runtime, scope)?;
     let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
     plan.refuse_what_cannot_be_done(&engine)?;
     engine.check_destinations()?;
-    let finished = plan.execute(&engine).map_err(|error| match engine.cancel().signal() {
+    let finished = plan.execute(&engine, checks).map_err(|error| match engine.cancel().signal() {
         // Whatever went wrong then went wrong for that reason.
         Some(signal) => Error::ended_by(signal),
         None => error,
     })?;
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
-}
-
-/// What `# syntax=` and `# check=` ask for, as far as that is for us to give.
-fn obey_directives(dockerfile: &mut Dockerfile, options: &Options) -> Result<()> {
-    let warn = |span: Span, text: String| {
-        options.report.event(Event::Warning { line: Some(span.first_line), text });
-    };
-    // A frontend is a program from a registry that would do as it likes; none is ever run. Docker's own speaks
-    // the language that is spoken here.
-    if let Some(syntax) = &dockerfile.directives.syntax
-        && !syntax.value.image.trim_start_matches("docker.io/").starts_with("docker/dockerfile")
-    {
-        let text = format!("the frontend {} is not run: this is read as a Dockerfile", syntax.value.image);
-        warn(syntax.span, text);
-    }
-    if let Some(text) = options.build_args.get("BUILDKIT_DOCKERFILE_CHECK") {
-        let value = Check::parse(text)
-            .map_err(|problem| Error::new(format!("build argument BUILDKIT_DOCKERFILE_CHECK: {problem}")))?;
-        dockerfile.directives.check = Some(Spanned { value, span: Span::default() });
-    }
-    let warnings = dockerfile::lint::lint(dockerfile);
-    for warning in &warnings {
-        warn(warning.span, format!("{}: {}", warning.rule, warning.message));
-    }
-    let fails = dockerfile.directives.check.as_ref().is_some_and(|check| check.value.error);
-    match warnings.first().filter(|_| fails) {
-        Some(first) => {
-            let rules: BTreeSet<&str> = warnings.iter().map(|warning| warning.rule).collect();
-            let rules: Vec<&str> = rules.into_iter().collect();
-            let message = format!("lint violation found for rules: {}", rules.join(", "));
-            Err(Error::new(message).lines(first.span.first_line..=first.span.last_line))
-        }
-        None => Ok(()),
-    }
 }
 
 /// The stages of one build.
@@ -106,9 +71,10 @@ struct Plan<'a> {
 }
 
 /// What has been built so far.
-struct Progress {
+struct Progress<'a> {
     sources: Sources,
     uploads: Uploads,
+    checks: Checks<'a>,
     /// Instructions begun, and how many there are in all as far as is known.
     begun: usize,
     total: usize,
@@ -126,10 +92,10 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn execute(&self, engine: &Engine) -> Result<Finished> {
+    fn execute(&self, engine: &Engine, checks: Checks) -> Result<Finished> {
         let total = self.needed.iter().map(|stage| self.dockerfile.stages[*stage].instructions.len()).sum();
         let mut progress =
-            Progress { sources: Sources::default(), uploads: engine.uploads(), begun: 0, total };
+            Progress { sources: Sources::default(), uploads: engine.uploads(), checks, begun: 0, total };
         for &number in self.needed {
             self.complete(engine, number, &mut progress)?;
         }
@@ -140,7 +106,7 @@ impl Plan<'_> {
     }
 
     /// Builds a stage, unless it is built, and what it turns out to need.
-    fn complete(&self, engine: &Engine, number: usize, progress: &mut Progress) -> Result<()> {
+    fn complete(&self, engine: &Engine, number: usize, progress: &mut Progress<'_>) -> Result<()> {
         if progress.sources.stages.contains_key(&number) {
             return Ok(());
         }
@@ -156,6 +122,7 @@ impl Plan<'_> {
                 Error::new(format!("ONBUILD trigger of the base: {}", error.message)).lines(lines.clone())
             })?;
         triggered.iter().try_for_each(refuse).map_err(|error| error.at_lines(lines.clone()))?;
+        progress.checks.stage(self.graph, &engine.globals, number, &stage.image, &triggered)?;
         progress.total += triggered.len();
 
         let is_target = number == self.target;
@@ -188,7 +155,7 @@ impl Plan<'_> {
     }
 
     /// A stage as its FROM leaves it.
-    fn start(&self, engine: &Engine, number: usize, progress: &mut Progress) -> Result<Stage> {
+    fn start(&self, engine: &Engine, number: usize, progress: &mut Progress<'_>) -> Result<Stage> {
         let node = &self.graph.nodes[number];
         let name = self.stage_name(number);
         let shown = match &node.base {
@@ -197,10 +164,6 @@ impl Plan<'_> {
             Origin::Context(name) | Origin::Image(name) => name.clone(),
         };
         engine.report(Event::Stage { name: name.clone(), base: shown });
-        for undefined in &node.undefined {
-            let text = format!("variable ${} is not set", undefined.value);
-            engine.report(Event::Warning { line: Some(undefined.span.first_line), text });
-        }
         let platform = match &node.platform {
             Some(text) => text.parse::<Platform>().map_err(|error| Error::new(error.to_string()))?,
             None => engine.options.platform.clone(),
@@ -222,7 +185,10 @@ impl Plan<'_> {
                 stage.derive(&name)
             }
             Origin::Image(reference) => {
-                Stage::new(&name, engine.pull(&reference.parse::<Reference>()?, &platform)?)
+                let image = engine.pull(&reference.parse::<Reference>()?, &platform)?;
+                let actual = image.config.platform().to_string();
+                progress.checks.base_platform(number, reference, &platform.to_string(), &actual)?;
+                Stage::new(&name, image)
             }
             Origin::Context(name) => {
                 return Err(Error::new(format!("named context {name:?} is not supported yet")));
@@ -236,7 +202,7 @@ impl Plan<'_> {
         number: usize,
         stage: &mut Stage,
         instruction: &Instruction,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<()> {
         if let Some(signal) = engine.cancel().signal() {
             return Err(Error::ended_by(signal));

@@ -245,12 +245,6 @@ impl<'a> Engine<'a> {
         {
             return Err(Error::new(format!("{reference}: unsupported layer type {}", foreign.media_type)));
         }
-        if !platform.accepts(&config.platform()) {
-            self.report(Event::Warning {
-                line: None,
-                text: format!("{reference} is for {}, not for {}", config.platform(), platform),
-            });
-        }
         let layers = manifest
             .layers
             .iter()

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod checks;
 mod copy;
 mod engine;
 mod error;

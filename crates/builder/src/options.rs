@@ -26,6 +26,8 @@ pub struct Options {
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of SSH agents that RUNs may be given to use, by id.
     pub agents: BTreeMap<String, PathBuf>,
+    /// Whether a file that asks for another frontend than Docker's is read as a Dockerfile.
+    pub syntax_ignore: bool,
     /// The stage to build, if not the last.
     pub target: Option<String>,
     /// Labels that win over the Dockerfile's.

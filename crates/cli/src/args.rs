@@ -152,6 +152,9 @@ pub(crate) struct BuildArgs {
     /// Value of an ARG, as NAME=VALUE; NAME alone takes the value of that environment variable. May be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_arg: Vec<String>,
+    /// Read the file as a plain Dockerfile though its `# syntax=` names a frontend that is not Docker's.
+    #[arg(long)]
+    pub(crate) syntax_ignore: bool,
     /// The stage to build; the last one if not given.
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,

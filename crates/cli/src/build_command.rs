@@ -123,6 +123,7 @@ fn prepare(
         build_args,
         secrets: crate::secrets::secrets(&args.secret)?,
         agents: crate::secrets::agents(&args.ssh)?,
+        syntax_ignore: args.syntax_ignore,
         target: given(&args.target),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         platform: Platform::host(),

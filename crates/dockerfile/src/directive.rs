@@ -1,6 +1,7 @@
 //! Parser directives: the comments before everything else that change how the rest is read.
 
 use crate::lines::{Line, Lines};
+use crate::mount::boolean;
 use crate::{ParseError, Span, Spanned};
 
 /// The character that continues lines and takes the meaning from others.
@@ -91,7 +92,9 @@ impl Escape {
 }
 
 impl Syntax {
-    fn parse(value: &str) -> Self {
+    /// Reads what follows `# syntax=`, or the value of the build argument `BUILDKIT_SYNTAX`.
+    #[must_use]
+    pub fn parse(value: &str) -> Self {
         let (image, arguments) = value.split_once(' ').unwrap_or((value, ""));
         Syntax { image: image.to_owned(), arguments: arguments.trim().to_owned() }
     }
@@ -105,10 +108,9 @@ impl Check {
             match part.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
                 Some(("skip", rules)) => check.skip = Rules::parse(rules),
                 Some(("experimental", rules)) => check.experimental = Rules::parse(rules),
-                Some(("error", "true")) => check.error = true,
-                Some(("error", "false")) => check.error = false,
-                Some(("error", other)) => {
-                    return Err(format!("invalid check option {:?}", format!("error={other}")));
+                Some(("error", value)) => {
+                    check.error =
+                        boolean(value).ok_or_else(|| format!("failed to parse check option {part:?}"))?;
                 }
                 Some((key, _)) => return Err(format!("invalid check option {key:?}")),
                 None => return Err(format!("invalid check option {part:?}")),
@@ -231,7 +233,7 @@ mod tests {
         for (text, error) in [
             ("foo=1", "invalid check option \"foo\""),
             ("foo", "invalid check option \"foo\""),
-            ("error=maybe", "invalid check option \"error=maybe\""),
+            ("error=maybe", "failed to parse check option \"error=maybe\""),
         ] {
             assert_eq!(Check::parse(text), Err(error.to_owned()));
         }

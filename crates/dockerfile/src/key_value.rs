@@ -2,7 +2,7 @@
 
 use crate::logical::Fragment;
 use crate::parse::Statement;
-use crate::{Keyword, Literal, ParseError, Word};
+use crate::{Keyword, Literal, ParseError, Span, Word};
 
 /// `ENV`: variables for this stage, for what is built upon it, and for its containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub struct Pair {
 pub struct Arg {
     /// In the order written; each default sees those before it.
     pub declarations: Vec<Declaration>,
+    /// The whole instruction.
+    pub span: Span,
+    /// The comments directly above it, without their `#`.
+    pub comments: Vec<String>,
 }
 
 /// One variable of an `ARG`.
@@ -77,7 +81,8 @@ impl Arg {
             let description = statement.description(name.as_str());
             Ok(Declaration { name: name.literal(), default, description })
         };
-        Ok(Arg { declarations: words.into_iter().map(declaration).collect::<Result<_, _>>()? })
+        let declarations = words.into_iter().map(declaration).collect::<Result<_, _>>()?;
+        Ok(Arg { declarations, span: statement.span, comments: statement.comments.clone() })
     }
 }
 

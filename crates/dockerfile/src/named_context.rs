@@ -2,7 +2,7 @@
 //!
 //! A name stands before stages and images of that name. It may be for one platform alone: `name::linux/arm64`.
 
-use crate::{GitUrl, GitUrlError};
+use crate::{GitUrl, GitUrlError, familiar_name};
 
 /// A named context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,17 +149,4 @@ impl ContextSource {
             Ok(ContextSource::Directory(value.to_owned()))
         }
     }
-}
-
-/// The short form of an image's name, which a context of that name stands for: without `docker.io/`,
-/// `library/` and `:latest`.
-#[must_use]
-pub fn familiar_name(name: &str) -> String {
-    let short = ["docker.io/", "index.docker.io/"].iter().find_map(|host| name.strip_prefix(host));
-    let short = short.map_or(name, |rest| rest.strip_prefix("library/").unwrap_or(rest));
-    let short = match short.strip_prefix("library/") {
-        Some(rest) if !rest.contains('/') => rest,
-        _ => short,
-    };
-    short.strip_suffix(":latest").unwrap_or(short).to_owned()
 }

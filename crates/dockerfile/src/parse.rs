@@ -6,6 +6,7 @@ use crate::instruction::{
     Add, Arg, Copy, Env, Expose, Healthcheck, InstructionKind, Label, Onbuild, Run, Volume,
 };
 use crate::lines::Lines;
+use crate::lint::Rule;
 use crate::logical::{Fragment, Logical};
 use crate::{
     Dockerfile, Escape, Heredoc, Instruction, Keyword, ParseError, ShellOrExec, Span, Stage, Warning, Word,
@@ -39,8 +40,9 @@ pub fn parse(text: &str) -> Result<Dockerfile, ParseError> {
     let mut warnings = Vec::new();
     read_statements(text, &directives, &mut |statement| {
         let empty = statement.empty_continuations.iter();
-        warnings
-            .extend(empty.map(|span| Warning::new("NoEmptyContinuation", "Empty continuation line", *span)));
+        let empty =
+            empty.map(|span| Warning::new(Rule::NoEmptyContinuation, "Empty continuation line", *span));
+        warnings.extend(empty);
         match (statement.keyword, stages.last_mut()) {
             (Keyword::From, _) => stages.push(Stage::read(statement)?),
             (Keyword::Arg, None) => global_args.push(Arg::read(statement)?),

@@ -90,6 +90,12 @@ impl GlobalScope {
         self.declared.get(name).or_else(|| self.platform.get(name)).map(String::as_str)
     }
 
+    /// True for `TARGETARCH` and its kin, which an `ARG` needs no value for.
+    #[must_use]
+    pub fn is_platform_variable(&self, name: &str) -> bool {
+        self.platform.contains_key(name)
+    }
+
     /// The value an `ARG` of a stage gives its variable: the build argument, else its default in the
     /// stage's environment, else the value it has here. `None` if it has none, which is not an empty one.
     pub fn stage_value(

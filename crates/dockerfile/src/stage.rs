@@ -1,9 +1,8 @@
 //! Stages: the parts of a Dockerfile, each an image of its own.
 
 use crate::instruction::{Arg, InstructionKind};
-use crate::logical::Fragment;
 use crate::parse::Statement;
-use crate::{Directives, Instruction, ParseError, Span, Warning, Word};
+use crate::{Directives, Instruction, Literal, ParseError, Span, Warning, Word};
 
 /// A Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +26,8 @@ pub struct Stage {
     pub platform: Option<Word>,
     /// `AS name`, in lower case, in which it is referred to.
     pub name: Option<String>,
+    /// The end of the line as it is written, if there is a name.
+    pub alias: Option<Alias>,
     /// What a comment `# name text` above it says of it.
     pub description: Option<String>,
     /// What follows.
@@ -37,6 +38,15 @@ pub struct Stage {
     pub text: String,
     /// The comments directly above it, without their `#`.
     pub comments: Vec<String>,
+}
+
+/// `AS name`, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The word `AS`.
+    pub keyword: Literal,
+    /// The name.
+    pub name: Literal,
 }
 
 impl Dockerfile {
@@ -56,22 +66,24 @@ impl Dockerfile {
 impl Stage {
     pub(crate) fn read(statement: &Statement) -> Result<Self, ParseError> {
         let words = statement.arguments.words();
-        let (base, name) = match words[..] {
+        let (base, alias) = match words[..] {
             [base] => (base, None),
             [base, keyword, name] if keyword.as_str().eq_ignore_ascii_case("as") => {
-                (base, Some(stage_name(name)?))
+                (base, Some(Alias { keyword: keyword.literal(), name: name.literal() }))
             }
             _ => {
                 let message = "FROM requires either one or three arguments";
                 return Err(ParseError::new(statement.span, message));
             }
         };
+        let name = alias.as_ref().map(|alias| stage_name(&alias.name)).transpose()?;
         statement.flags.check(&["platform"], &[])?;
         Ok(Stage {
             base: base.word(),
             platform: statement.flags.word("platform")?,
             description: name.as_ref().and_then(|name| statement.description(name)),
             name,
+            alias,
             instructions: Vec::new(),
             span: statement.span,
             text: statement.text.to_owned(),
@@ -81,15 +93,15 @@ impl Stage {
 }
 
 /// `[a-z][a-z0-9-_.]*`, in lower case.
-fn stage_name(word: Fragment) -> Result<String, ParseError> {
-    let name = word.as_str().to_lowercase();
+fn stage_name(written: &Literal) -> Result<String, ParseError> {
+    let name = written.value.to_lowercase();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
         let message = format!(
             "invalid name for build stage: {:?}, name can't start with a number or contain symbols",
-            word.as_str()
+            written.value
         );
-        return Err(ParseError::new(word.span(), message));
+        return Err(ParseError::new(written.span, message));
     }
     Ok(name)
 }

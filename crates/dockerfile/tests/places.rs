@@ -1,7 +1,12 @@
 //! Places in the source: every part knows where it stands, whatever the source is.
 
+use std::collections::BTreeMap;
+
 use dockerfile::instruction::{Script, Source};
-use dockerfile::{Dockerfile, InstructionKind, Span, parse, parse_trigger};
+use dockerfile::{
+    BaseFacts, Dockerfile, GlobalScope, Graph, Ignore, InstructionKind, Linter, Outline, PlatformArgs, Rule,
+    Span, Targets, parse, parse_trigger,
+};
 use proptest::prelude::*;
 
 /// Instructions and words with the source they say they have.
@@ -79,7 +84,7 @@ fn of_lines() {
     assert_eq!(dockerfile.warnings.len(), 1);
     assert_eq!(
         (dockerfile.warnings[0].rule, dockerfile.warnings[0].span.first_line),
-        ("NoEmptyContinuation", 6)
+        (Rule::NoEmptyContinuation, 6)
     );
 }
 
@@ -221,8 +226,30 @@ fn never_panics(text: &str) {
             let _ = parse_trigger(&onbuild.trigger.value);
         }
     }
-    for warning in dockerfile::lint::lint(&dockerfile) {
-        assert!(text.get(warning.span.range()).is_some(), "{warning:?} of {text:?}");
+    let inside = |span: Span| text.get(span.range()).is_some();
+    let platform = PlatformArgs::new("linux/amd64", "linux/arm64", None);
+    let mut linter = Linter::new(&dockerfile, None);
+    let mut warnings = linter.file(&platform);
+    let targets = Targets::of(&dockerfile);
+    assert_eq!(targets.targets.len(), dockerfile.stages.len());
+    match GlobalScope::new(&dockerfile, &platform, &BTreeMap::new()) {
+        Err(error) => assert!(inside(error.span), "{error:?} of {text:?}"),
+        Ok(scope) => match Graph::new(&dockerfile, &scope, []) {
+            Err(error) => assert!(error.span().is_none_or(inside), "{error:?} of {text:?}"),
+            Ok(graph) => {
+                let base = BaseFacts { environment: Some(BTreeMap::new()), ..BaseFacts::default() };
+                let ignore = Ignore::parse("a\n**/b").ok();
+                for stage in 0..dockerfile.stages.len() {
+                    warnings.extend(linter.stage(&graph, &scope, stage, &base, ignore.as_ref()));
+                    if let Err(error) = Outline::of(&dockerfile, &graph, &scope, stage) {
+                        assert!(error.span().is_none_or(inside), "{error:?} of {text:?}");
+                    }
+                }
+            }
+        },
+    }
+    for warning in warnings {
+        assert!(inside(warning.span), "{warning:?} of {text:?}");
     }
 }
 

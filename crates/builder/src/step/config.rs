@@ -8,7 +8,7 @@ use dockerfile::instruction::{Arg, Healthcheck, Probe};
 use dockerfile::{Instruction, InstructionKind, ShellOrExec, Word};
 use serde_json::json;
 
-use super::{Surroundings, at, expand, located, warn_unset};
+use super::{Surroundings, at, expand, located};
 use crate::error::{Error, Result};
 use crate::scope::PROXY_ARGS;
 use crate::stage::Stage;
@@ -256,7 +256,6 @@ fn expand_words(around: &Surroundings<'_>, stage: &Stage, word: &Word) -> Result
     let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
     let expanded = dockerfile::expand_words(word, around.escape, &lookup)
         .map_err(|error| at(word, Error::new(error.to_string())))?;
-    warn_unset(around, word.span, expanded.unset);
     Ok(expanded.words)
 }
 

@@ -9,7 +9,7 @@ use download::{Checksum, ChecksumError};
 use layer::{Change, Tree, TreePath};
 
 use super::refusal::unsupported;
-use super::{Place, Surroundings, at, expand, located, warn_unset};
+use super::{Place, Surroundings, at, expand, located};
 use crate::copy::{
     Destination, Extraction, FileSource, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
 };
@@ -185,7 +185,6 @@ impl<'a> Job<'a> {
                             .hint("give the folder in the destination, as in COPY <<name /folder/"));
                     }
                     let content = heredoc.expanded(&lookup).map_err(|error| failed(error.to_string()))?;
-                    warn_unset(around, heredoc.span, content.unset);
                     heredocs.push((heredoc, content.text.into_bytes()));
                 }
             }

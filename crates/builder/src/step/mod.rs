@@ -19,7 +19,6 @@ use oci::Reference;
 use crate::copy::DirectorySource;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::image::Image;
 use crate::stage::Stage;
 
@@ -113,20 +112,11 @@ impl Sources {
     }
 }
 
-/// The value of a word at this point of a stage. A variable that is not set is worth a warning.
+/// The value of a word at this point of a stage. A variable that is not set becomes nothing, which a lint tells.
 pub(crate) fn expand(around: &Surroundings<'_>, stage: &Stage, word: &Word) -> Result<String> {
     let expansion = dockerfile::expand(word, around.escape, &|name| stage.scope.get(name).map(str::to_owned))
         .map_err(|error| at(word, Error::new(error.to_string())))?;
-    warn_unset(around, word.span, expansion.unset);
     Ok(expansion.text)
-}
-
-/// Says which variables have become nothing.
-fn warn_unset(around: &Surroundings<'_>, span: Span, names: Vec<String>) {
-    for name in names {
-        let line = Some(span.first_line);
-        around.engine.report(Event::Warning { line, text: format!("variable ${name} is not set") });
-    }
 }
 
 /// The error for something that only shows to be wrong once variables have values.

@@ -1,0 +1,128 @@
+//! Checks: what the directives of a Dockerfile ask for besides a build, as soon as there is something to say.
+
+use std::collections::BTreeMap;
+
+use dockerfile::{
+    BaseFacts, Check, Dockerfile, Frontend, GlobalScope, Graph, Ignore, Instruction, LANGUAGE_VERSION,
+    Linter, PlatformArgs, Syntax, Warning,
+};
+
+use crate::error::{Error, Result};
+use crate::event::{Event, Report};
+use crate::image::Image;
+use crate::options::Options;
+
+/// Refuses a frontend that is not Docker's own, for nobody knows how it would read the file. The build argument
+/// `BUILDKIT_SYNTAX` stands before the directive.
+pub(crate) fn obey_syntax(dockerfile: &Dockerfile, options: &Options) -> Result<()> {
+    let given = options.build_args.get("BUILDKIT_SYNTAX").map(|value| Syntax::parse(value));
+    let directive = dockerfile.directives.syntax.as_ref();
+    let lines = directive.filter(|_| given.is_none()).map(|syntax| syntax.span);
+    let Some(syntax) = given.or_else(|| directive.map(|syntax| syntax.value.clone())) else { return Ok(()) };
+    let warn = |text: String| {
+        options.report.event(Event::Warning { line: lines.map(|span| span.first_line), text });
+    };
+    match Frontend::of(&syntax) {
+        Frontend::BuiltIn { newer: Some(version), .. } => {
+            let (major, minor) = LANGUAGE_VERSION;
+            warn(format!(
+                "the language of frontend {version} is asked for, that of {major}.{minor} is built in"
+            ));
+            Ok(())
+        }
+        Frontend::BuiltIn { newer: None, .. } => Ok(()),
+        Frontend::Other { image } if options.syntax_ignore => {
+            warn(format!("the frontend {image} is not run: this is read as a Dockerfile"));
+            Ok(())
+        }
+        Frontend::Other { image } => {
+            let error = Error::new(format!("the frontend {image} is not supported: no frontend is ever run"))
+                .hint("with --syntax-ignore the file is read as a plain Dockerfile");
+            Err(match lines {
+                Some(span) => error.lines(span.first_line..=span.last_line),
+                None => error,
+            })
+        }
+    }
+}
+
+/// The lints of one build, each told once.
+pub(crate) struct Checks<'a> {
+    linter: Linter<'a>,
+    ignore: Option<Ignore>,
+    report: &'a dyn Report,
+}
+
+impl<'a> Checks<'a> {
+    /// Checks the file.
+    pub(crate) fn begin(
+        dockerfile: &'a Dockerfile,
+        platform: &PlatformArgs,
+        options: &'a Options,
+    ) -> Result<Self> {
+        let check =
+            options.build_args.get("BUILDKIT_DOCKERFILE_CHECK").map(|text| Check::parse(text)).transpose();
+        let check = check
+            .map_err(|problem| Error::new(format!("build argument BUILDKIT_DOCKERFILE_CHECK: {problem}")))?;
+        // What is wrong with it is said where the context is opened.
+        let ignore = options.ignore.as_ref().and_then(|text| Ignore::parse(text).ok());
+        let mut checks = Checks { linter: Linter::new(dockerfile, check), ignore, report: &*options.report };
+        let warnings = checks.linter.file(platform);
+        checks.tell(&warnings)?;
+        Ok(checks)
+    }
+
+    /// Checks the stages that are built, as far as nothing needs to be known of their bases.
+    pub(crate) fn stages(&mut self, graph: &Graph, scope: &GlobalScope, needed: &[usize]) -> Result<()> {
+        let mut warnings = Vec::new();
+        for &stage in needed {
+            let base = BaseFacts::default();
+            warnings.extend(self.linter.stage(graph, scope, stage, &base, self.ignore.as_ref()));
+        }
+        self.tell(&warnings)
+    }
+
+    /// Checks a stage once its base is known.
+    pub(crate) fn stage(
+        &mut self,
+        graph: &Graph,
+        scope: &GlobalScope,
+        stage: usize,
+        image: &Image,
+        triggers: &[Instruction],
+    ) -> Result<()> {
+        let config = &image.config.config;
+        let environment = config.env.iter().filter_map(|pair| pair.split_once('='));
+        let environment: BTreeMap<String, String> =
+            environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let base = BaseFacts {
+            environment: Some(environment),
+            has_shell: Some(config.shell.as_ref().is_some_and(|shell| !shell.is_empty())),
+            triggers: triggers.to_vec(),
+        };
+        let warnings = self.linter.stage(graph, scope, stage, &base, self.ignore.as_ref());
+        self.tell(&warnings)
+    }
+
+    /// Says that a base is for another platform than the one asked for.
+    pub(crate) fn base_platform(
+        &mut self,
+        stage: usize,
+        image: &str,
+        expected: &str,
+        actual: &str,
+    ) -> Result<()> {
+        let warnings = self.linter.base_platform(stage, image, expected, actual);
+        self.tell(&warnings)
+    }
+
+    fn tell(&self, warnings: &[Warning]) -> Result<()> {
+        for warning in warnings {
+            let text = format!("{}: {}", warning.rule, warning.message);
+            self.report.event(Event::Warning { line: Some(warning.span.first_line), text });
+        }
+        self.linter.verdict().map_err(|error| {
+            Error::new(error.to_string()).lines(error.span.first_line..=error.span.last_line)
+        })
+    }
+}
