@@ -28,8 +28,8 @@ pub struct Outcome {
 /// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
 /// there; what is on disk is removed, whatever the outcome.
 pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
+    obey_syntax(options)?;
     let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
-    obey_syntax(&dockerfile, options)?;
     let platform = options.platform.to_string();
     let platform_args =
         PlatformArgs::new(&Platform::host().to_string(), &platform, options.target.as_deref());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dockerfile::{
     BaseFacts, Check, Dockerfile, Frontend, GlobalScope, Graph, Ignore, Instruction, LANGUAGE_VERSION,
-    Linter, PlatformArgs, Syntax, Warning,
+    Linter, PlatformArgs, Syntax, Warning, detect_syntax,
 };
 
 use crate::error::{Error, Result};
@@ -14,11 +14,13 @@ use crate::options::Options;
 
 /// Refuses a frontend that is not Docker's own, for nobody knows how it would read the file. The build argument
 /// `BUILDKIT_SYNTAX` stands before the directive.
-pub(crate) fn obey_syntax(dockerfile: &Dockerfile, options: &Options) -> Result<()> {
-    let given = options.build_args.get("BUILDKIT_SYNTAX").map(|value| Syntax::parse(value));
-    let directive = dockerfile.directives.syntax.as_ref();
-    let lines = directive.filter(|_| given.is_none()).map(|syntax| syntax.span);
-    let Some(syntax) = given.or_else(|| directive.map(|syntax| syntax.value.clone())) else { return Ok(()) };
+pub(crate) fn obey_syntax(options: &Options) -> Result<()> {
+    let given = options.build_args.get("BUILDKIT_SYNTAX").filter(|value| !value.is_empty());
+    let (syntax, lines) = match (given, detect_syntax(&options.dockerfile)) {
+        (Some(value), _) => (Syntax::parse(value), None),
+        (None, Some(directive)) => (directive.value, Some(directive.span)),
+        (None, None) => return Ok(()),
+    };
     let warn = |text: String| {
         options.report.event(Event::Warning { line: lines.map(|span| span.first_line), text });
     };

@@ -166,16 +166,28 @@ impl Directives {
 /// The frontend a file asks for, also where the file is not written for a Dockerfile's parser: below a
 /// `#!` line, as a `//` comment, or as the member `syntax` of a JSON object.
 #[must_use]
-pub fn detect_syntax(source: &str) -> Option<Syntax> {
-    let text = source.trim_start_matches('\u{feff}');
-    let text = if text.starts_with("#!") { text.split_once('\n').map_or("", |(_, rest)| rest) } else { text };
+pub fn detect_syntax(source: &str) -> Option<Spanned<Syntax>> {
+    let mark = source.len() - source.trim_start_matches('\u{feff}').len();
+    let program = source[mark..].starts_with("#!");
+    let start =
+        if program { source[mark..].find('\n').map_or(source.len(), |at| mark + at + 1) } else { mark };
+    let text = &source[start..];
+    let found = |value: &str, span: Span| {
+        let (first_line, last_line) =
+            (span.first_line + usize::from(program), span.last_line + usize::from(program));
+        let span = Span { start: span.start + start, end: span.end + start, first_line, last_line };
+        Some(Spanned { value: Syntax::parse(value), span })
+    };
     if let Ok(Directives { syntax: Some(syntax), .. }) = Directives::parse(text) {
-        return Some(syntax.value);
+        return found(&text[syntax.span.range()], syntax.span);
     }
-    for line in text.lines() {
-        let Some((key, value)) = split(line, "//") else { break };
+    let mut lines = Lines::new(text);
+    let mut first = None;
+    while let Ok(Some(line)) = lines.next() {
+        first = first.or(Some(line.span()));
+        let Some((key, value)) = split(line.text, "//") else { break };
         if key.eq_ignore_ascii_case("syntax") {
-            return Some(Syntax::parse(value));
+            return found(value, value_span(line, value));
         }
     }
     #[derive(serde::Deserialize)]
@@ -183,7 +195,7 @@ pub fn detect_syntax(source: &str) -> Option<Syntax> {
         syntax: String,
     }
     let object = serde_json::from_str::<Object>(text).ok()?;
-    Some(Syntax::parse(&object.syntax))
+    found(&object.syntax, first?)
 }
 
 /// `# key = value`
@@ -216,7 +228,10 @@ mod tests {
             ("\u{feff}# syntax=a", "a", ""),
         ] {
             let expected = Syntax { image: image.to_owned(), arguments: arguments.to_owned() };
-            assert_eq!(detect_syntax(text), Some(expected), "{text}");
+            let found = detect_syntax(text).unwrap();
+            assert_eq!(found.value, expected, "{text}");
+            assert!(text[found.span.range()].contains(image), "{text}");
+            assert!(text.lines().nth(found.span.first_line - 1).unwrap().contains(image), "{text}");
         }
         for text in
             ["", "FROM x", "# a comment\n# syntax=a", "\n# syntax=a", "# syntax=", "{}", "//x\n//syntax=a"]

@@ -92,22 +92,22 @@ pub enum GitUrlError {
 impl GitUrl {
     /// Reads a source of `ADD` or `COPY` after its expansion; `None` if it is not a git URL.
     pub fn parse(text: &str) -> Result<Option<Self>, GitUrlError> {
-        let Some((transport, location)) = transport(text) else { return Ok(None) };
-        let (location, fragment) = location.split_once('#').unwrap_or((location, ""));
+        let Some((transport, rest)) = transport(text) else { return Ok(None) };
+        let scheme = &text[..text.len() - rest.len()];
+        let (location, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let (location, query) = location.split_once('?').unwrap_or((location, ""));
-        let is_http = matches!(transport, GitTransport::Http | GitTransport::Https);
-        if is_http && !decode(location, false).is_some_and(|path| path.ends_with(".git")) {
-            return Ok(None);
-        }
-        if location.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(GitUrlError::Blank(text.to_owned()));
-        }
-        let scheme = &text[..text.find("://").map_or(0, |at| at + 3)];
         let (host, path) = if scheme.is_empty() {
             location.split_once(':').unwrap_or((location, ""))
         } else {
             location.split_once('/').unwrap_or((location, ""))
         };
+        let is_http = matches!(transport, GitTransport::Http | GitTransport::Https);
+        if is_http && !decode(path, false).is_some_and(|path| path.ends_with(".git")) {
+            return Ok(None);
+        }
+        if location.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(GitUrlError::Blank(text.to_owned()));
+        }
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         if host.is_empty() {
             return Err(GitUrlError::NoHost(text.to_owned()));

@@ -3,7 +3,7 @@
 use crate::instruction::InstructionKind;
 use crate::{
     Dockerfile, ExpandError, GlobalScope, Instruction, ParseError, Span, Spanned, Stage, Word, did_you_mean,
-    expand, parse_trigger,
+    expand, familiar_name, parse_trigger,
 };
 
 /// Where a filesystem comes from.
@@ -13,7 +13,7 @@ pub enum Origin {
     Scratch,
     /// An earlier stage, by its index.
     Stage(usize),
-    /// A named context of the build.
+    /// A named context of the build, by the name it was given.
     Context(String),
     /// An image, by the reference that was written.
     Image(String),
@@ -149,7 +149,11 @@ impl<'a> Graph<'a> {
         };
         match found {
             None => Ok(image(name)),
-            Some(index) if index < stage => Ok(Origin::Stage(index)),
+            // A context stands for the stage of its name, however that is referred to.
+            Some(index) if index < stage => {
+                let context = stages[index].name.as_ref().and_then(|name| self.context(name));
+                Ok(context.unwrap_or(Origin::Stage(index)))
+            }
             Some(index) if index == stage => Err(GraphError::Circular { stage: self.label(stage), span }),
             Some(_) => Err(GraphError::Order { from: name.clone(), stage: self.label(stage), span }),
         }
@@ -199,10 +203,17 @@ impl<'a> Graph<'a> {
 
     /// A named context, or the last stage of that name before `stage`.
     fn named(&self, stage: usize, name: &str) -> Option<Origin> {
-        if self.contexts.iter().any(|context| context == name) {
-            return Some(Origin::Context(name.to_owned()));
-        }
-        self.dockerfile.stages[..stage].iter().rposition(|earlier| has_name(earlier, name)).map(Origin::Stage)
+        self.context(name).or_else(|| {
+            let earlier = &self.dockerfile.stages[..stage];
+            earlier.iter().rposition(|earlier| has_name(earlier, name)).map(Origin::Stage)
+        })
+    }
+
+    /// The named context that stands for a stage or an image. `scratch` is always empty.
+    fn context(&self, name: &str) -> Option<Origin> {
+        let short = familiar_name(name);
+        let named = self.contexts.iter().find(|context| familiar_name(context).eq_ignore_ascii_case(&short));
+        named.filter(|_| name != "scratch").map(|context| Origin::Context(context.clone()))
     }
 
     /// The stage's name, or its index.

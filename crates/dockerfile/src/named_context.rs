@@ -2,7 +2,7 @@
 //!
 //! A name stands before stages and images of that name. It may be for one platform alone: `name::linux/arm64`.
 
-use crate::{GitUrl, GitUrlError, familiar_name};
+use crate::{GitUrl, GitUrlError, familiar_name, is_image_name};
 
 /// A named context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +71,7 @@ impl NamedContext {
         if name == "context" || name == "scratch" {
             return Err(wrong("it is reserved"));
         }
-        let plain =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+');
-        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+        if !is_image_name(name) {
             return Err(wrong("it has to be a name as a stage or an image has it"));
         }
         if platform.is_some_and(|platform| !platform.contains('/')) {

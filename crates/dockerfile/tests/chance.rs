@@ -1,7 +1,9 @@
 //! What must hold for every text: nothing panics, and the parts agree with each other.
 
+use dockerfile::instruction::Source;
 use dockerfile::{
-    Escape, Ignore, ModeChange, Pattern, Span, Word, expand, expand_words, parse_duration, parse_ports,
+    Escape, GitUrl, Ignore, InstructionKind, ModeChange, NamedContext, Pattern, Span, Word, expand,
+    expand_words, parse, parse_duration, parse_ports,
 };
 use proptest::prelude::*;
 
@@ -45,6 +47,65 @@ proptest! {
     }
 
     #[test]
+    fn escaped_words_are_read_back(text in ".{0,20}") {
+        let backslashed: String = text.chars().flat_map(|c| ['\\', c]).collect();
+        let backticked: String = text.chars().flat_map(|c| ['`', c]).collect();
+        for (written, escape) in [(backslashed, Escape::Backslash), (backticked, Escape::Backtick)] {
+            let word = Word { text: written, span: Span::default() };
+            prop_assert_eq!(expand(&word, escape, &|_| None).map(|value| value.text), Ok(text.clone()));
+        }
+    }
+
+    #[test]
+    fn quoted_words_are_read_back(text in "[^']{0,20}", other in "[^\"$\\\\]{0,20}") {
+        let word = Word { text: format!("'{text}'\"{other}\""), span: Span::default() };
+        let value = expand(&word, Escape::Backslash, &|_| None).map(|value| value.text);
+        prop_assert_eq!(value, Ok(format!("{text}{other}")));
+    }
+
+    #[test]
+    fn printed_instructions_are_read_back(
+        sources in prop::collection::vec("[a-z*./$]{1,8}", 1..4),
+        destination in "[a-z/]{1,8}",
+        link: bool,
+        continued: bool,
+    ) {
+        let between = if continued { " \\\n # comment\n  " } else { " " };
+        let flag = if link { format!("--link{between}") } else { String::new() };
+        let text = format!("FROM x\nCOPY {flag}{}{between}{destination}\n", sources.join(between));
+        let dockerfile = parse(&text).unwrap();
+        let InstructionKind::Copy(copy) = &dockerfile.stages[0].instructions[0].kind else {
+            return Err(TestCaseError::fail("it is no COPY"));
+        };
+        let read: Vec<&str> = copy
+            .sources
+            .iter()
+            .filter_map(|source| if let Source::Path(word) = source { Some(word.text.as_str()) } else { None })
+            .collect();
+        prop_assert_eq!(read, sources);
+        prop_assert_eq!(&copy.destination.text, &destination);
+        prop_assert_eq!(&text[copy.destination.span.range()], destination);
+        prop_assert_eq!(copy.link.is_some(), link);
+    }
+
+    #[test]
+    fn git_urls_are_read_back(
+        path in "[a-z]{1,5}(/[a-z]{1,5}){0,2}",
+        reference in "[a-z0-9][a-z0-9/._]{0,8}",
+        directory in prop::option::of("[a-z]{1,4}(/[a-z]{1,4})?"),
+        scheme in prop::sample::select(&["https://x.example/", "ssh://git@x.example/", "git@x.example:"][..]),
+    ) {
+        let remote = format!("{scheme}{path}.git");
+        let fragment = directory.as_ref().map(|directory| format!(":{directory}")).unwrap_or_default();
+        let url = GitUrl::parse(&format!("{remote}#{reference}{fragment}")).unwrap().unwrap();
+        prop_assert_eq!(&url.to_string(), &format!("{remote}#{reference}{fragment}"));
+        prop_assert_eq!((&url.remote, url.host.as_str()), (&remote, "x.example"));
+        let query = directory.as_ref().map(|directory| format!("&subdir={directory}")).unwrap_or_default();
+        let same = GitUrl::parse(&format!("{remote}?ref={reference}{query}")).unwrap().unwrap();
+        prop_assert_eq!(same, url);
+    }
+
+    #[test]
     fn skipped_directories_hold_nothing(
         patterns in prop::collection::vec(word(PATTERN), 1..4),
         directory in word(PATH),
@@ -84,6 +145,12 @@ proptest! {
         let _ = Ignore::parse(&text);
         let _ = text.parse::<dockerfile::Owner>();
         let _ = text.parse::<dockerfile::Signal>();
+        let _ = GitUrl::parse(&text);
+        let _ = GitUrl::parse_context(&text);
+        let _ = NamedContext::parse(&text);
+        let _ = dockerfile::is_image_name(&text);
+        let _ = dockerfile::Check::parse(&text);
+        let _ = dockerfile::Frontend::of(&dockerfile::Syntax::parse(&text));
         if let Ok(change) = ModeChange::parse(&text) {
             prop_assert!(change.apply(mode, directory) <= 0o7777);
         }

@@ -4,6 +4,7 @@
 //! two take turns, so that what else the machine does falls on both.
 
 mod measure;
+mod parse;
 mod scratch;
 mod workload;
 
@@ -59,8 +60,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let Some(options) = parse(arguments)? else {
         print!("{HELP}");
         all().iter().for_each(|workload| println!("  {:<10} {}", workload.name, workload.what));
+        println!("  {:<10} {}", parse::NAME, parse::WHAT);
         return Ok(());
     };
+    if options.chosen.is_empty() || options.chosen.contains(parse::NAME) {
+        parse::run()?;
+    }
+    if options.chosen.len() == 1 && options.chosen.contains(parse::NAME) {
+        return Ok(());
+    }
     packages::install(packages::FOR_BENCH)?;
     ensure!(host::is_root(), "buildah and mmdebstrap are compared as root");
     let bako = build_bako("release")?;
@@ -83,7 +91,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>> {
             "--rounds" => options.rounds = rest.next().context("--rounds needs a number")?.parse()?,
             "--without-buildah" => options.buildah = false,
             "--help" | "-h" => return Ok(None),
-            name if all().iter().any(|workload| workload.name == name) => {
+            name if name == parse::NAME || all().iter().any(|workload| workload.name == name) => {
                 options.chosen.insert(name.to_owned());
             }
             unknown => bail!("no workload is called `{unknown}`"),

@@ -9,7 +9,7 @@ mod from;
 mod rule;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 pub use rule::Rule;
 
@@ -21,7 +21,7 @@ use crate::{
 use stage::State;
 
 /// Something to reconsider.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     /// The rule that was broken.
     pub rule: Rule,
@@ -64,7 +64,7 @@ pub struct Linter<'a> {
     /// How the stages that were checked leave things to those that start from them.
     states: BTreeMap<usize, State>,
     /// What was told.
-    found: Vec<Warning>,
+    found: HashSet<Warning>,
 }
 
 impl Warning {
@@ -80,7 +80,7 @@ impl<'a> Linter<'a> {
     pub fn new(dockerfile: &'a Dockerfile, check: Option<Check>) -> Self {
         let written = || dockerfile.directives.check.as_ref().map(|check| check.value.clone());
         let check = check.or_else(written).unwrap_or_default();
-        Linter { dockerfile, check, skips: skips(dockerfile), states: BTreeMap::new(), found: Vec::new() }
+        Linter { dockerfile, check, skips: skips(dockerfile), states: BTreeMap::new(), found: HashSet::new() }
     }
 
     /// The rules about the file as a whole and its `FROM` lines, those of stages that are not built
@@ -146,7 +146,7 @@ impl<'a> Linter<'a> {
 
     /// All that was found so far, as an error if `# check=error=true` says so.
     pub fn verdict(&self) -> Result<(), LintError> {
-        let first = self.found.iter().min_by_key(|warning| warning.span.start);
+        let first = self.found.iter().min_by_key(|warning| (warning.span.start, warning.span.end));
         let Some(first) = first.filter(|_| self.check.error) else { return Ok(()) };
         let rules: BTreeMap<&str, Rule> =
             self.found.iter().map(|warning| (warning.rule.name(), warning.rule)).collect();
@@ -182,10 +182,16 @@ fn skips(dockerfile: &Dockerfile) -> Vec<(Span, Check)> {
     let of_args = dockerfile.global_args.iter().map(|arg| (arg.span, &arg.comments));
     let comments = of_stages.chain(of_instructions).chain(of_args);
     let checks = comments.flat_map(|(span, comments)| {
-        let checks = comments.iter().filter_map(|comment| Check::parse(comment.strip_prefix("check=")?).ok());
-        checks.map(move |check| (span, check))
+        comments.iter().filter_map(|comment| check_comment(comment)).map(move |check| (span, check))
     });
     checks.collect()
+}
+
+/// `check=skip=Rule`, written like the directive; anything else is a comment like others.
+fn check_comment(comment: &str) -> Option<Check> {
+    let (key, value) = comment.split_once('=')?;
+    let is_check = key.trim().eq_ignore_ascii_case("check");
+    is_check.then(|| Check::parse(value.trim()).ok()).flatten()
 }
 
 /// The triggers a stage leaves to those that start from it. What is no instruction fails in the build.
