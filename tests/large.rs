@@ -56,7 +56,8 @@ fn a_hundred_thousand_files_and_three_changes() -> Result<()> {
     assert_eq!(copied.len(), FILES + 1, "the folder and its files");
     assert_eq!(copied[0], "many/");
     assert_eq!(copied[FILES], format!("many/{:06}", FILES - 1));
-    assert_eq!(names(&image, 2)?, ["many/", "many/.wh.000002", "many/000001", "many/new"]);
+    // The folder's time was set to the build's by COPY, and is so again.
+    assert_eq!(names(&image, 2)?, ["many/.wh.000002", "many/000001", "many/new"]);
     Ok(())
 }
 
