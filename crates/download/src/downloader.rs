@@ -135,7 +135,7 @@ impl Downloader {
             StatusCode::OK => {
                 let begun = match transfer.take() {
                     Some(transfer) => transfer.restart().await?,
-                    None => Transfer::new(request, directory).await?,
+                    None => Transfer::new(request, directory)?,
                 };
                 transfer.insert(begun).head = response.headers().clone();
             }
@@ -205,8 +205,8 @@ impl Downloader {
 }
 
 impl<'a> Transfer<'a> {
-    async fn new(request: &'a Request, directory: &Path) -> Result<Self, ErrorKind> {
-        let partial = Partial::create(directory).await?;
+    fn new(request: &'a Request, directory: &Path) -> Result<Self, ErrorKind> {
+        let partial = Partial::create(directory)?;
         Ok(Transfer { request, partial, hasher: hasher(request), offset: 0, head: HeaderMap::new() })
     }
 

@@ -1,6 +1,7 @@
 //! A file that is not whole yet.
 
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
@@ -17,13 +18,14 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// A new file with a name that is free in `directory`, readable by its owner alone.
-    pub(crate) async fn create(directory: &Path) -> Result<Self, ErrorKind> {
+    /// A new file with a name that is free in `directory`, readable by its owner alone. It is made here and now: a
+    /// future that is dropped while another thread makes it could not take it back.
+    pub(crate) fn create(directory: &Path) -> Result<Self, ErrorKind> {
         loop {
             let path = directory.join(format!("download-{:016x}", fastrand::u64(..)));
-            let mut options = File::options();
-            match options.write(true).create_new(true).mode(0o600).open(&path).await {
-                Ok(file) => return Ok(Partial { file, path, kept: false }),
+            let mut options = std::fs::File::options();
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok(Partial { file: File::from_std(file), path, kept: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(ErrorKind::Write { path, source }),
             }
