@@ -13,7 +13,7 @@ use crate::process::{Exit, Process, Stream};
 ///
 /// Nothing here says how: a kernel mount, a real owner or a real root may or may not exist behind it.
 pub trait Isolation: Send + Sync + Debug {
-    /// The name it is chosen by: `ns`, `chroot`.
+    /// The name it is chosen by: `ns`, `chroot`, `supervised`.
     fn name(&self) -> &'static str;
 
     /// How it wants its root.
@@ -46,6 +46,9 @@ pub enum RootShape {
     Stacked,
     /// As one directory, which the process changes.
     InPlace,
+    /// As one directory, and a table of what the kernel does not hold of its files: `owners::Table`. The files
+    /// belong to this program, and have modes as `owners::mode_on_disk` says.
+    Described,
 }
 
 /// The files of a root. The directories `/proc`, `/sys` and `/dev`, and the target of every mount, exist in it.
@@ -55,6 +58,13 @@ pub enum RootFiles {
     InPlace {
         /// Its path. The directory it lies in is ours too, and on the same filesystem.
         dir: PathBuf,
+    },
+    /// One directory with everything in it, and what its files are said to be.
+    Described {
+        /// Its path. The directory it lies in is ours too, and on the same filesystem.
+        dir: PathBuf,
+        /// The file with the table. The run changes it.
+        owners: PathBuf,
     },
     /// Directories on top of each other.
     Stacked {

@@ -27,10 +27,14 @@ pub(crate) enum Job {
     Namespaces { process: Process, root: Root, plan: NamespacesPlan },
     /// Run a process in a chroot.
     Chroot { process: Process, dir: OsString },
+    /// Run a process under a supervisor; `owners` is the table of owners of its root.
+    Supervised { process: Process, dir: OsString, owners: OsString },
     /// Find out whether namespaces work, in a new user namespace or without one.
     RehearseNamespaces { work_dir: OsString, user_namespace: bool },
     /// Find out whether chroot works.
     RehearseChroot { work_dir: OsString },
+    /// Find out whether a supervisor works.
+    RehearseSupervised { work_dir: OsString },
 }
 
 /// [`crate::RootFiles`] for the way to the helper.
@@ -55,6 +59,8 @@ pub(crate) enum Report {
     NamespacesWork(NamespacesPlan),
     /// Chroot works.
     ChrootWorks,
+    /// A supervisor works.
+    SupervisedWorks,
 }
 
 /// Writes `job` as the helper expects it.

@@ -143,7 +143,7 @@ fn verdict(reports: Vec<Report>, status: ExitStatus) -> Result<Exit, RunError> {
             Report::NotRestored(failure) => return Err(RunError::CleanUp(failure)),
             Report::Exec(error) => exec = Some(error),
             Report::Exited(exit) => exited = Some(exit),
-            Report::NamespacesWork(_) | Report::ChrootWorks => {}
+            Report::NamespacesWork(_) | Report::ChrootWorks | Report::SupervisedWorks => {}
         }
     }
     match (exec, exited) {

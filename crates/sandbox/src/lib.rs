@@ -30,6 +30,7 @@ mod namespaces;
 mod probe;
 mod process;
 mod protect;
+mod supervised;
 mod sys;
 mod user_namespace;
 
@@ -43,3 +44,4 @@ pub use namespaces::{Namespaces, NamespacesPlan, OverlayPlan};
 pub use probe::{Choice, ChooseError, Probe, Refusal, choose, probe};
 pub use process::{Exit, Network, Process, Stream, User};
 pub use protect::protect_self;
+pub use supervised::Supervised;

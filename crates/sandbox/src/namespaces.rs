@@ -63,6 +63,13 @@ impl Isolation for Namespaces {
     ) -> Result<Exit, RunError> {
         let root = match root {
             RootFiles::InPlace { dir } => Root::InPlace { dir: dir.into() },
+            RootFiles::Described { .. } => {
+                return Err(RunError::Unsupported {
+                    isolation: "ns",
+                    what: "a root with a table of owners".into(),
+                    why: "the kernel holds the owners",
+                });
+            }
             RootFiles::Stacked { lower, upper, work } => Root::Stacked {
                 lower: lower.iter().map(Into::into).collect(),
                 upper: upper.into(),

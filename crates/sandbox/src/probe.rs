@@ -11,6 +11,7 @@ use crate::isolation::{Isolation, RunError};
 use crate::job::{Job, Report};
 use crate::launch;
 use crate::namespaces::{Namespaces, NamespacesPlan};
+use crate::supervised::Supervised;
 use crate::sys::SingleThreaded;
 use crate::user_namespace;
 
@@ -24,6 +25,8 @@ pub enum Choice {
     Ns,
     /// `chroot`, or nothing.
     Chroot,
+    /// `supervised`, or nothing.
+    Supervised,
 }
 
 /// What every isolation answered.
@@ -33,6 +36,8 @@ pub struct Probe {
     pub ns: Result<NamespacesPlan, Vec<Refusal>>,
     /// `chroot`: whether it works.
     pub chroot: Result<(), Refusal>,
+    /// `supervised`: whether it works.
+    pub supervised: Result<(), Refusal>,
 }
 
 /// Why an isolation does not work.
@@ -57,7 +62,11 @@ pub struct ChooseError {
 #[must_use]
 pub fn probe(work_dir: &Path) -> Probe {
     let work_dir = &absolute(work_dir);
-    Probe { ns: probe_namespaces(work_dir), chroot: probe_chroot(work_dir) }
+    Probe {
+        ns: probe_namespaces(work_dir),
+        chroot: probe_chroot(work_dir),
+        supervised: probe_supervised(work_dir),
+    }
 }
 
 /// Chooses an isolation that works with roots below `work_dir`.
@@ -67,15 +76,22 @@ pub fn probe(work_dir: &Path) -> Probe {
 pub fn choose(choice: Choice, work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
     let work_dir = &absolute(work_dir);
     let mut refusals = Vec::new();
-    if choice != Choice::Chroot {
+    let wanted = |one| choice == one || choice == Choice::Auto;
+    if wanted(Choice::Ns) {
         match probe_namespaces(work_dir).and_then(|plan| enter(plan).map_err(|refusal| vec![refusal])) {
             Ok(plan) => return Ok(Box::new(Namespaces::new(plan))),
             Err(refused) => refusals.extend(refused),
         }
     }
-    if choice != Choice::Ns {
+    if wanted(Choice::Chroot) {
         match probe_chroot(work_dir) {
             Ok(()) => return Ok(Box::new(Chroot)),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    if wanted(Choice::Supervised) {
+        match probe_supervised(work_dir) {
+            Ok(()) => return Ok(Box::new(Supervised)),
             Err(refusal) => refusals.push(refusal),
         }
     }
@@ -101,6 +117,7 @@ fn enter(plan: NamespacesPlan) -> Result<NamespacesPlan, Refusal> {
 const PRIVILEGE: &str = "ns";
 const USER_NAMESPACE: &str = "ns in a user namespace";
 const CHROOT: &str = "chroot";
+const SUPERVISED: &str = "supervised";
 
 fn probe_namespaces(work_dir: &Path) -> Result<NamespacesPlan, Vec<Refusal>> {
     let mut refusals = Vec::new();
@@ -118,6 +135,11 @@ fn probe_namespaces(work_dir: &Path) -> Result<NamespacesPlan, Vec<Refusal>> {
 fn probe_chroot(work_dir: &Path) -> Result<(), Refusal> {
     let job = Job::RehearseChroot { work_dir: work_dir.into() };
     ask(&job).map(drop).map_err(|failure| refusal(CHROOT, failure))
+}
+
+fn probe_supervised(work_dir: &Path) -> Result<(), Refusal> {
+    let job = Job::RehearseSupervised { work_dir: work_dir.into() };
+    ask(&job).map(drop).map_err(|failure| refusal(SUPERVISED, failure))
 }
 
 /// The answer to a rehearsal.
@@ -159,6 +181,10 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
          capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
     } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
         "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
+    } else if starts(&["install a seccomp filter"]) {
+        "run on Linux 5.19 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
+    } else if starts(&["ptrace"]) {
+        "allow ptrace of one's own children: kernel.yama.ptrace_scope 0 or 1 on the node"
     } else if starts(&["mknod"]) {
         "add the capabilities MKNOD and SYS_CHROOT, which CRI-O grants nobody who does not ask; \
          a pod with hostUsers: false can make no devices"
@@ -195,8 +221,12 @@ impl fmt::Display for Probe {
         }
         match &self.chroot {
             Ok(()) => {
-                f.write_str("chroot: works, roots in place, without /proc, /sys and a host name of its own")
+                f.write_str("chroot: works, roots in place, without /proc, /sys and a host name of its own\n")?;
             }
+            Err(refusal) => writeln!(f, "{refusal}")?,
+        }
+        match &self.supervised {
+            Ok(()) => f.write_str("supervised: works, roots in place, system calls answered by a supervisor"),
             Err(refusal) => refusal.fmt(f),
         }
     }

@@ -36,7 +36,7 @@ const LINKS: [(&str, &str); 4] = [
 
 /// The things of a root that are out of it for now.
 #[derive(Debug)]
-pub(super) struct Aside {
+pub(crate) struct Aside {
     root: OwnedFd,
     /// The directory they wait in, beside the root: each under its index in `moved`.
     store: OwnedFd,
@@ -75,7 +75,7 @@ struct Parent {
 
 impl Aside {
     /// Makes the place where things wait, beside the root at `dir`.
-    pub(super) fn new(dir: &Path) -> Result<Self, Failure> {
+    pub(crate) fn new(dir: &Path) -> Result<Self, Failure> {
         let root = openat(CWD, dir, DIRECTORY, Mode::empty())
             .during(format_args!("open the root {}", dir.display()))?;
         let name = dir
@@ -92,7 +92,7 @@ impl Aside {
     }
 
     /// Puts an empty directory in the place of the directory at `path`.
-    pub(super) fn empty_directory(&mut self, path: &Path, mode: u32) -> Result<OwnedFd, Failure> {
+    pub(crate) fn empty_directory(&mut self, path: &Path, mode: u32) -> Result<OwnedFd, Failure> {
         let step = format!("put an empty directory at {} of the root", path.display());
         let (parent, name) = self.move_away(path, FileType::Directory)?;
         mkdirat(&parent, name, Mode::from_raw_mode(mode)).during(&step)?;
@@ -239,7 +239,7 @@ impl Aside {
     }
 
     /// Makes the directories look as if nothing had been moved: then a new time is the process's doing.
-    pub(super) fn keep_times(&self) -> Result<(), Failure> {
+    pub(crate) fn keep_times(&self) -> Result<(), Failure> {
         let mut parents = self.parents.iter();
         parents
             .try_for_each(|parent| set_times(&parent.directory, parent.times))
@@ -248,7 +248,7 @@ impl Aside {
 
     /// Brings everything back, the last thing moved first, and removes what was in its place. After a failure it
     /// goes on with the rest: directories that were lent are not the root's to lose.
-    pub(super) fn restore(mut self) -> Result<(), Failure> {
+    pub(crate) fn restore(mut self) -> Result<(), Failure> {
         let mut result = Ok(());
         for parent in &mut self.parents {
             match fstat(&parent.directory) {

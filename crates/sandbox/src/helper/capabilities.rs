@@ -48,6 +48,11 @@ pub(super) fn limit_to_user(uid: u32) -> Result<(), Failure> {
     keep(if uid == 0 { KEPT } else { CapabilitySet::empty() })
 }
 
+/// Gives up all of them.
+pub(crate) fn give_up_all() -> Result<(), Failure> {
+    keep(CapabilitySet::empty())
+}
+
 fn keep(kept: CapabilitySet) -> Result<(), Failure> {
     let now = capabilities(None).during("capget")?;
     let permitted = now.permitted & kept;

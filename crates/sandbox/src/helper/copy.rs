@@ -24,7 +24,7 @@ pub(super) type Times = [(i64, i64); 2];
 
 /// Copies a file or a directory, with modes, owners, times, attributes and hard links. A socket is the same one, so
 /// that whoever listens is reached through it; devices are left out.
-pub(super) fn copy(from: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     Copier { top: parent, first: HashMap::new() }.copy(from, parent, name, Path::new(name))
 }
 

@@ -19,14 +19,14 @@ const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// The locks of one run. They are closed by the exec of whatever it starts.
 #[derive(Debug, Default)]
-pub(super) struct InUse {
+pub(crate) struct InUse {
     held: Vec<(PathBuf, File)>,
 }
 
 impl InUse {
     /// Takes the lock of `file`, shared or exclusively, and waits for it if need be; but not if the program tells
     /// us something meanwhile, which can only be that the run is over. A lock is taken once.
-    pub(super) fn lock(&mut self, helper: &Helper, file: &Path, exclusive: bool) -> Result<(), Failure> {
+    pub(crate) fn lock(&mut self, helper: &Helper, file: &Path, exclusive: bool) -> Result<(), Failure> {
         if self.held.iter().any(|(known, _)| known == file) {
             return Ok(());
         }

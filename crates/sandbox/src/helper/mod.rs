@@ -1,14 +1,14 @@
 //! The helper: this program, started again by itself to do one job with one thread and an empty environment.
 
-mod aside;
-mod capabilities;
+pub(crate) mod aside;
+pub(crate) mod capabilities;
 mod chroot;
-mod copy;
-mod in_use;
-mod mounts;
-mod namespaces;
+pub(crate) mod copy;
+pub(crate) mod in_use;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
 mod no_sync;
-mod program;
+pub(crate) mod program;
 mod read_only;
 mod rehearsal;
 mod supervise;
@@ -25,6 +25,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::failure::{During, Failure};
 use crate::job::{self, HELPER_WORD, Job, READ_ONLY_WORD, Report};
+use crate::supervised;
 use crate::sys::{self, Close, SingleThreaded};
 
 /// If this program was started as its own helper, does the helper's job and does not return.
@@ -46,12 +47,18 @@ fn help() -> i32 {
     let result = match job {
         Job::Namespaces { process, root, plan } => namespaces::run(&helper, &process, &root, &plan),
         Job::Chroot { process, dir } => chroot::run(&helper, &process, dir.as_ref()),
+        Job::Supervised { process, dir, owners } => {
+            supervised::run(&helper, &process, dir.as_ref(), owners.as_ref())
+        }
         Job::RehearseNamespaces { work_dir, user_namespace } => {
             rehearsal::namespaces(&helper, work_dir.as_ref(), user_namespace)
                 .map(|plan| helper.report(&Report::NamespacesWork(plan)))
         }
         Job::RehearseChroot { work_dir } => {
             rehearsal::chroot(&helper, work_dir.as_ref()).map(|()| helper.report(&Report::ChrootWorks))
+        }
+        Job::RehearseSupervised { work_dir } => {
+            supervised::rehearse(&helper, work_dir.as_ref()).map(|()| helper.report(&Report::SupervisedWorks))
         }
     };
     if let Err(failure) = result {
@@ -63,20 +70,20 @@ fn help() -> i32 {
 
 /// What every part of the helper works with.
 #[derive(Debug)]
-struct Helper {
+pub(crate) struct Helper {
     /// To the program that started us: signals come in, reports go out.
-    socket: UnixStream,
+    pub(crate) socket: UnixStream,
     single: SingleThreaded,
 }
 
 impl Helper {
     /// Reports to the program. If that is gone nobody wants to know.
-    fn report(&self, report: &Report) {
+    pub(crate) fn report(&self, report: &Report) {
         let _ = job::send_report(&self.socket, report);
     }
 
     /// Forks, and does not come back in the child: `child` does its work and what it fails with is reported.
-    fn fork(&self, child: impl FnOnce() -> Result<(), Failure>) -> Result<rustix::process::Pid, Failure> {
+    pub(crate) fn fork(&self, child: impl FnOnce() -> Result<(), Failure>) -> Result<rustix::process::Pid, Failure> {
         if let Some(pid) = self.single.fork().during("fork")? {
             return Ok(pid);
         }
@@ -97,7 +104,7 @@ fn begin() -> io::Result<(Helper, Job)> {
     let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let job = job::receive_job(&socket)?;
-    if matches!(job, Job::Namespaces { .. } | Job::Chroot { .. }) {
+    if matches!(job, Job::Namespaces { .. } | Job::Chroot { .. } | Job::Supervised { .. }) {
         // A process that shares our pid namespace finds nothing to read in us.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     }

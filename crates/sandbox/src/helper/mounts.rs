@@ -146,7 +146,7 @@ impl<'a> Mounts<'a> {
 }
 
 /// The error for a mount on something that is not there and cannot be made.
-pub(super) fn missing_in_read_only(target: &Path) -> Failure {
+pub(crate) fn missing_in_read_only(target: &Path) -> Failure {
     Failure::because(format!(
         "the mount target {} does not exist in the read-only mount around it",
         target.display()

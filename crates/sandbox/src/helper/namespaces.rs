@@ -65,7 +65,7 @@ fn inside(helper: &Helper, process: &Process, root: &Root, plan: &NamespacesPlan
 }
 
 /// Lets go of the pipes that the process writes to, so that they end with it.
-pub(super) fn forget_outputs() -> Result<(), Failure> {
+pub(crate) fn forget_outputs() -> Result<(), Failure> {
     let null = File::options().write(true).open("/dev/null").during("open /dev/null")?;
     rustix::stdio::dup2_stdout(&null).during("redirect standard output")?;
     rustix::stdio::dup2_stderr(&null).during("redirect standard error")

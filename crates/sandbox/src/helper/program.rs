@@ -28,7 +28,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const FIRST_LINE: usize = 256;
 
 /// Becomes the program of `process`; the root is `/` already. Returns only if that fails.
-pub(super) fn become_program(helper: &Helper, process: &Process) -> Result<(), Failure> {
+pub(crate) fn become_program(helper: &Helper, process: &Process) -> Result<(), Failure> {
     rustix::process::setsid().during("setsid")?;
     sys::reset_signals();
     rustix::stdio::dup2_stdin(File::open("/dev/null").during("open /dev/null in the root")?)

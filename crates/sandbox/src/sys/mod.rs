@@ -1,5 +1,10 @@
-//! The system calls that no crate wraps safely. Everything `unsafe` of the project is in this file.
+//! The system calls that no crate wraps safely. Everything `unsafe` of the project is in this module.
 #![expect(unsafe_code, reason = "this module is the fence")]
+
+pub(crate) mod landlock;
+pub(crate) mod notify;
+pub(crate) mod plain;
+pub(crate) mod trace;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,0 +1,139 @@
+//! Areas: the directories and files of this machine that the tree of a RUN is made of. The first is the root; the others
+//! are what is mounted in it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use owners::Identity;
+use rustix::io::Errno;
+
+/// What kind of files an area has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Files, of which the table of owners knows.
+    Tree,
+    /// `/sys`, a filesystem of the machine's: to be read as it is.
+    Machine,
+    /// `/proc`, which is shown as [`super::proc`] says.
+    Processes,
+}
+
+/// A part of the tree.
+#[derive(Debug)]
+pub(super) struct Area {
+    /// Where it is in the tree; nothing for the root.
+    pub(super) target: Vec<u8>,
+    /// Itself, opened with `O_PATH`.
+    pub(super) fd: OwnedFd,
+    /// Its path on this machine, by which descriptors are recognised.
+    pub(super) host: Vec<u8>,
+    pub(super) kind: Kind,
+    pub(super) read_only: bool,
+    /// The file of the root that it covers.
+    pub(super) covers: Option<Identity>,
+}
+
+/// The number of the root among the areas.
+pub(super) const ROOT: usize = 0;
+
+/// All areas.
+#[derive(Debug)]
+pub(super) struct Areas(Vec<Area>);
+
+impl Areas {
+    pub(super) fn new(root: Area) -> Self {
+        Areas(vec![root])
+    }
+
+    /// Mounts an area over what is there.
+    pub(super) fn mount(&mut self, area: Area) {
+        self.0.push(area);
+    }
+
+    pub(super) fn get(&self, index: usize) -> &Area {
+        &self.0[index]
+    }
+
+    pub(super) fn fd(&self, index: usize) -> BorrowedFd<'_> {
+        self.0[index].fd.as_fd()
+    }
+
+    /// The area in which a path lies that has no links, and the rest of the path.
+    pub(super) fn of<'a>(&self, path: &'a [u8]) -> (usize, &'a [u8]) {
+        let mut best = (ROOT, path);
+        for (index, area) in self.0.iter().enumerate().skip(1) {
+            // Of two at the same place the later one covers the other.
+            if let Some(rest) = below(path, &area.target)
+                && rest.len() <= best.1.len()
+            {
+                best = (index, rest);
+            }
+        }
+        best
+    }
+
+    /// The area that is mounted at a path.
+    pub(super) fn at(&self, path: &[u8]) -> Option<usize> {
+        (1..self.0.len()).rev().find(|&index| self.0[index].target == path)
+    }
+
+    /// True if something is mounted somewhere below a path.
+    pub(super) fn is_above(&self, path: &[u8]) -> bool {
+        self.0.iter().skip(1).any(|area| below(&area.target, path).is_some_and(|rest| !rest.is_empty()))
+    }
+
+    /// True for a file of the root that is covered by an area.
+    pub(super) fn is_covered(&self, file: Identity) -> bool {
+        self.0.iter().any(|area| area.covers == Some(file))
+    }
+
+    /// The path in the tree of a path on this machine, as the kernel tells it of a descriptor; and the area.
+    pub(super) fn seen(&self, host: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let mut best: Option<(usize, &[u8])> = None;
+        for (index, area) in self.0.iter().enumerate() {
+            if let Some(rest) = below(host, &area.host)
+                && best.is_none_or(|(_, found)| rest.len() < found.len())
+            {
+                best = Some((index, rest));
+            }
+        }
+        let (index, rest) = best?;
+        let mut path = [&self.0[index].target, rest].concat();
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        Some((index, path))
+    }
+
+    /// Refuses changes in what is only to be read.
+    pub(super) fn may_change(&self, index: usize) -> Result<(), Errno> {
+        if self.0[index].read_only { Err(Errno::ROFS) } else { Ok(()) }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Area> {
+        self.0.iter()
+    }
+}
+
+/// The rest of `path` below `directory`, with its slash; nothing if they are the same.
+fn below<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(directory)?;
+    (rest.is_empty() || rest[0] == b'/').then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn what_is_below() {
+        for (path, directory, rest) in [
+            ("/proc/self", "/proc", Some("/self")),
+            ("/proc", "/proc", Some("")),
+            ("/process", "/proc", None),
+            ("/usr", "", Some("/usr")),
+            ("", "", Some("")),
+        ] {
+            assert_eq!(below(path.as_bytes(), directory.as_bytes()), rest.map(str::as_bytes), "{path}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Names: the calls that make, move and remove them.
+
+use std::os::fd::AsFd;
+
+use nix::libc;
+use owners::remembered_mode;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags};
+use rustix::io::Errno;
+
+use super::super::access;
+use super::super::area::{Kind, ROOT};
+use super::super::credentials::capability;
+use super::super::proc;
+use super::super::resolve::{Last, Parent, WHICH};
+use super::super::serve::Answer;
+use super::super::supervisor::{Caller, file_type, identity, stat_in};
+use super::super::task::lock;
+use super::open::forget;
+
+/// Says whose a new file is: the caller's, and of the directory's group where that passes its group on. Its inode may
+/// have been another file's before.
+pub(super) fn own_new(
+    caller: &Caller<'_>,
+    directory: &libc::stat,
+    file: &libc::stat,
+    mode: u32,
+    device: u64,
+) {
+    let above = caller.supervisor.seen(*directory);
+    let (uid, mut gid) = caller.task.ask(|who| (who.uid.file, who.gid.file));
+    let mut mode = mode;
+    if above.st_mode & libc::S_ISGID != 0 {
+        gid = above.st_gid;
+        if mode & libc::S_IFMT == libc::S_IFDIR {
+            mode |= libc::S_ISGID;
+        }
+    }
+    let mut owners = lock(&caller.supervisor.owners);
+    owners.forget(identity(file));
+    owners.change(identity(file), |entry| {
+        (entry.uid, entry.gid, entry.device) = (uid, gid, device);
+        entry.mode = remembered_mode(mode, file.st_mode);
+    });
+}
+
+/// A place where the caller may make, or remove, a name.
+fn place(caller: &Caller<'_>, at: u64, path: u64) -> Result<Parent, Errno> {
+    let path = caller.memory().read_path(path)?;
+    let parent = caller.parent(at as i32, path.to_bytes())?;
+    writable(caller, &parent)?;
+    Ok(parent)
+}
+
+fn writable(caller: &Caller<'_>, parent: &Parent) -> Result<(), Errno> {
+    let sv = caller.supervisor;
+    sv.areas.may_change(parent.area)?;
+    if sv.areas.get(parent.area).kind != Kind::Tree {
+        return Err(Errno::PERM);
+    }
+    access::check(&caller.task.credentials(), &sv.seen(parent.stat), access::WRITE | access::EXECUTE)
+}
+
+/// A place for a new name. Where something is mounted there is one already; so at `/`.
+fn new_place(caller: &Caller<'_>, at: u64, path: u64) -> Result<Parent, Errno> {
+    match place(caller, at, path) {
+        Err(Errno::BUSY | Errno::INVAL) => Err(Errno::EXIST),
+        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) if exists(caller, at, path) => Err(Errno::EXIST),
+        result => result,
+    }
+}
+
+/// That a name exists is said before that it could not be made.
+fn exists(caller: &Caller<'_>, at: u64, path: u64) -> bool {
+    let found = caller.memory().read_path(path);
+    found.is_ok_and(|path| caller.object(at as i32, path.to_bytes(), Last::Stay, WHICH).is_ok())
+}
+
+/// mkdirat(2).
+pub(super) fn mkdir(caller: &Caller<'_>, [at, path, mode, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    let parent = new_place(caller, at, path)?;
+    // Of the special bits only the sticky one is heeded.
+    let mode = libc::S_IFDIR | mode as u32 & 0o1777 & !caller.task.place().umask;
+    let on_disk = Mode::from_raw_mode(owners::mode_on_disk(mode));
+    rustix::fs::mkdirat(&parent.directory, &parent.name, on_disk)?;
+    own_new(caller, &parent.stat, &stat_in(&parent.directory, &parent.name)?, mode, 0);
+    Ok(Answer::Value(0))
+}
+
+/// mknodat(2). A device is an empty file on disk.
+pub(super) fn mknod(caller: &Caller<'_>, [at, path, mode, device, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    let mode = mode as u32;
+    let file_type = match mode & libc::S_IFMT {
+        0 | libc::S_IFREG => libc::S_IFREG,
+        device @ (libc::S_IFCHR | libc::S_IFBLK) => {
+            // An overlay's whiteout needs no privilege.
+            if !caller.task.ask(|who| who.can(capability::MKNOD)) {
+                return Err(Errno::PERM);
+            }
+            device
+        }
+        other @ (libc::S_IFIFO | libc::S_IFSOCK) => other,
+        libc::S_IFDIR => return Err(Errno::PERM),
+        _ => return Err(Errno::INVAL),
+    };
+    let parent = new_place(caller, at, path)?;
+    if parent.slash {
+        return Err(Errno::NOENT);
+    }
+    let mode = file_type | mode & 0o7777 & !caller.task.place().umask;
+    let on_disk = Mode::from_raw_mode(owners::mode_on_disk(mode));
+    let real = match file_type {
+        libc::S_IFIFO => FileType::Fifo,
+        libc::S_IFSOCK => FileType::Socket,
+        _ => FileType::RegularFile,
+    };
+    rustix::fs::mknodat(&parent.directory, &parent.name, real, on_disk, 0)?;
+    let device = if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) { device } else { 0 };
+    own_new(caller, &parent.stat, &stat_in(&parent.directory, &parent.name)?, mode, device);
+    Ok(Answer::Value(0))
+}
+
+/// symlinkat(2).
+pub(super) fn symlink(caller: &Caller<'_>, [text, at, path, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    let text = caller.memory().read_path(text)?;
+    if text.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    let parent = new_place(caller, at, path)?;
+    if parent.slash {
+        return Err(Errno::NOENT);
+    }
+    rustix::fs::symlinkat(&text, &parent.directory, &parent.name)?;
+    let made = stat_in(&parent.directory, &parent.name)?;
+    own_new(caller, &parent.stat, &made, libc::S_IFLNK | 0o777, 0);
+    Ok(Answer::Value(0))
+}
+
+/// Refuses to take a name from a sticky directory.
+fn may_take(caller: &Caller<'_>, parent: &Parent, file: &libc::stat) -> Result<(), Errno> {
+    let sv = caller.supervisor;
+    let (directory, file) = (sv.seen(parent.stat), sv.seen(*file));
+    caller.task.ask(|who| access::check_sticky(who, &directory, &file))
+}
+
+/// unlinkat(2).
+pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    let as_directory = flags & libc::AT_REMOVEDIR as u64 != 0;
+    if flags & !(libc::AT_REMOVEDIR as u64) != 0 {
+        return Err(Errno::INVAL);
+    }
+    let parent = match place(caller, at, path) {
+        Err(Errno::EXIST) => return Err(if as_directory { Errno::NOTEMPTY } else { Errno::ISDIR }),
+        Err(Errno::INVAL) if !as_directory => return Err(Errno::ISDIR),
+        result => result?,
+    };
+    let file = stat_in(&parent.directory, &parent.name)?;
+    may_take(caller, &parent, &file)?;
+    if parent.slash && !as_directory {
+        let is_directory = file_type(&file) == libc::S_IFDIR;
+        return Err(if is_directory { Errno::ISDIR } else { Errno::NOTDIR });
+    }
+    if as_directory && parent.area == ROOT && caller.supervisor.areas.is_covered(identity(&file)) {
+        return Err(Errno::BUSY);
+    }
+    let flags = if as_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    rustix::fs::unlinkat(&parent.directory, &parent.name, flags)?;
+    forget(caller, &file);
+    Ok(Answer::Value(0))
+}
+
+/// renameat2(2).
+pub(super) fn rename(
+    caller: &Caller<'_>,
+    [from_at, from_path, to_at, to_path, flags, _]: [u64; 6],
+) -> Result<Answer, Errno> {
+    let flags = u32::try_from(flags).map_err(|_| Errno::INVAL)?;
+    if flags & libc::RENAME_WHITEOUT != 0 {
+        // It makes a device, which overlayfs alone wants.
+        return Err(Errno::INVAL);
+    }
+    let busy = |error| if matches!(error, Errno::EXIST | Errno::INVAL) { Errno::BUSY } else { error };
+    let from = place(caller, from_at, from_path).map_err(busy)?;
+    let to = place(caller, to_at, to_path).map_err(busy)?;
+    if from.area != to.area {
+        return Err(Errno::XDEV);
+    }
+    let file = stat_in(&from.directory, &from.name)?;
+    may_take(caller, &from, &file)?;
+    let is_directory = file_type(&file) == libc::S_IFDIR;
+    if (from.slash || to.slash) && !is_directory {
+        return Err(Errno::NOTDIR);
+    }
+    if caller.supervisor.areas.is_covered(identity(&file)) {
+        return Err(Errno::BUSY);
+    }
+    let replaced = stat_in(&to.directory, &to.name).ok();
+    if let Some(replaced) = &replaced {
+        may_take(caller, &to, replaced)?;
+    }
+    // A directory that moves to another is changed itself: its `..`.
+    if is_directory && identity(&from.stat) != identity(&to.stat) {
+        let seen = caller.supervisor.seen(file);
+        access::check(&caller.task.credentials(), &seen, access::WRITE)?;
+    }
+    let flags = RenameFlags::from_bits_retain(flags);
+    rustix::fs::renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
+    if let Some(replaced) = replaced
+        && !flags.contains(RenameFlags::EXCHANGE)
+        && identity(&replaced) != identity(&file)
+    {
+        forget(caller, &replaced);
+    }
+    Ok(Answer::Value(0))
+}
+
+/// linkat(2).
+pub(super) fn link(
+    caller: &Caller<'_>,
+    [from_at, from_path, to_at, to_path, flags, _]: [u64; 6],
+) -> Result<Answer, Errno> {
+    const KNOWN: u64 = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_FOLLOW) as u64;
+    if flags & !KNOWN != 0 {
+        return Err(Errno::INVAL);
+    }
+    let path = caller.memory().read_path(from_path)?;
+    let empty_is_self = flags & libc::AT_EMPTY_PATH as u64 != 0;
+    let last = if flags & libc::AT_SYMLINK_FOLLOW as u64 == 0 { Last::Stay } else { Last::Follow };
+    let from = caller.object_or_self(from_at as i32, &path, last, empty_is_self)?;
+    if file_type(&from.stat) == libc::S_IFDIR {
+        return Err(Errno::PERM);
+    }
+    let to = new_place(caller, to_at, to_path)?;
+    if to.slash {
+        return Err(Errno::NOENT);
+    }
+    // The kernel refuses another filesystem, and with it another area in most cases; the rest is refused here.
+    let (area, _) = caller.supervisor.areas.seen(&proc::link_of(from.fd.as_fd())?).ok_or(Errno::XDEV)?;
+    if area != to.area {
+        return Err(Errno::XDEV);
+    }
+    let through = proc::own_path(from.fd.as_fd());
+    rustix::fs::linkat(CWD, &through, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(Answer::Value(0))
+}

@@ -1,0 +1,392 @@
+//! A run: the helper sets everything up, becomes the supervisor, and stays until all is over.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use owners::Table;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior};
+
+use super::area::{Area, Areas, Kind};
+use super::supervisor::{Supervisor, identity, stat_of};
+use super::task::{Task, Tasks, lock};
+use super::tracer::Tracer;
+use super::{filter, serve};
+use crate::failure::{During, Failure};
+use crate::helper::aside::Aside;
+use crate::helper::{Helper, program};
+use crate::job::Report;
+use crate::process::{Exit, Mount, Network, Process, User};
+use crate::sys::notify::{self, Listener};
+use crate::sys::landlock;
+
+/// How long processes have between the signal of a cancel and SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The devices of a container, by memory(4), random(4), tty(4) and pts(4).
+const DEVICES: [(&str, u32, u32); 7] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+    ("ptmx", 5, 2),
+];
+
+/// What `/dev` links to.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Runs `process` in the root at `dir`, whose files belong to whom the table at `owners` says; reports how it ended.
+pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path) -> Result<(), Failure> {
+    let table = Table::load(owners).map_err(std::io::Error::from).during("read the table of owners")?;
+    // Links in the way would make the paths of descriptors others than ours.
+    let dir = &dir.canonicalize().during(format_args!("find the root {}", dir.display()))?;
+    let mut aside = Aside::new(dir)?;
+    let scratch = Scratch::new(dir)?;
+    let result = furnish(&mut aside, &scratch, process, dir, table)
+        .and_then(|(areas, table)| supervise(helper, process, areas, table, &scratch));
+    // Whatever happened, the root is made what it was.
+    if let Err(failure) = aside.restore() {
+        helper.report(&Report::NotRestored(failure));
+    }
+    let (exit, table) = result?;
+    table.save(owners).during("write the table of owners")?;
+    drop(scratch);
+    helper.report(&Report::Exited(exit));
+    Ok(())
+}
+
+/// Tries everything: a program of ours is run in a root of its own below `work_dir`.
+pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> {
+    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos());
+    let place = work_dir.join(format!(".rehearsal-{}-{now}", std::process::id()));
+    fs::create_dir(&place).during(format_args!("make a directory in {}", work_dir.display()))?;
+    let result = (|| {
+        let dir = place.join("root");
+        for name in ["", "dev", "proc", "sys"] {
+            fs::create_dir(dir.join(name)).during("make a directory in the work directory")?;
+        }
+        let file = dir.join("program");
+        fs::write(&file, smallest_program()).during("write to the work directory")?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+            .during("make a file in the work directory executable")?;
+        let process = Process {
+            argv: vec![OsString::from("/program")],
+            env: Vec::new(),
+            cwd: "/".into(),
+            user: User { uid: 12_345, gid: 12_345, groups: vec![12_345] },
+            hostname: String::new(),
+            network: Network::Host,
+            mounts: Vec::new(),
+        };
+        let dir = dir.canonicalize().during("find the work directory")?;
+        let mut aside = Aside::new(&dir)?;
+        let scratch = Scratch::new(&dir)?;
+        let result = furnish(&mut aside, &scratch, &process, &dir, Table::new())
+            .and_then(|(areas, table)| supervise(helper, &process, areas, table, &scratch));
+        aside.restore()?;
+        match result?.0 {
+            Exit::Code(SMALLEST_EXIT) => Ok(()),
+            other => Err(Failure::because(format!("run a program from the work directory: it ended with {other:?}"))),
+        }
+    })();
+    // What cannot be removed is left in the work directory, which is removed as a whole.
+    let _ = fs::remove_dir_all(&place);
+    result
+}
+
+/// The exit code of the smallest program.
+const SMALLEST_EXIT: i32 = 7;
+
+/// A program that does nothing but exit. elf(5)
+fn smallest_program() -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    // mov edi, 7; mov eax, 60 (exit); syscall
+    let code = [0xbf, SMALLEST_EXIT.to_le_bytes()[0], 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    for half in [2u16, 62] {
+        bytes.extend(half.to_le_bytes());
+    }
+    bytes.extend(1u32.to_le_bytes());
+    for address in [BASE + HEADERS, 64, 0] {
+        bytes.extend(address.to_le_bytes());
+    }
+    bytes.extend(0u32.to_le_bytes());
+    for half in [64u16, 56, 1, 0, 0, 0] {
+        bytes.extend(half.to_le_bytes());
+    }
+    // One segment, to be loaded, to be read and executed.
+    for word in [1u32, 5] {
+        bytes.extend(word.to_le_bytes());
+    }
+    let length = HEADERS + code.len() as u64;
+    for address in [0, BASE, BASE, length, length, 0x1000] {
+        bytes.extend(address.to_le_bytes());
+    }
+    bytes.extend(code);
+    bytes
+}
+
+/// A directory beside the root for what the supervisor makes: devices, links to loaders, what is forgotten.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(dir: &Path) -> Result<Self, Failure> {
+        let mut name = dir.as_os_str().to_owned();
+        name.push(".supervised");
+        let scratch = Scratch(name.into());
+        for name in ["", "dev", "dev/shm", "programs"] {
+            let path = scratch.0.join(name);
+            fs::create_dir(&path).during(format_args!("make a directory {}", path.display()))?;
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It lies in the work directory, which is removed as a whole.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Failure> {
+    rustix::fs::open(path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .during(format_args!("open {}", path.display()))
+}
+
+/// Puts the areas together, and says what the files are that were made for them.
+fn furnish(
+    aside: &mut Aside,
+    scratch: &Scratch,
+    process: &Process,
+    dir: &Path,
+    mut table: Table,
+) -> Result<(Areas, Table), Failure> {
+    let root = open(dir, OFlags::DIRECTORY)?;
+    let host = dir.as_os_str().as_bytes().to_vec();
+    let mut areas = Areas::new(Area {
+        target: Vec::new(),
+        fd: root.try_clone().during("copy a descriptor")?,
+        host,
+        kind: Kind::Tree,
+        read_only: false,
+        covers: None,
+    });
+    let dev = scratch.0.join("dev");
+    devices(&dev, &mut table)?;
+    let mut mount = |source: &Path, target: &Path, kind, read_only| -> Result<(), Failure> {
+        let fd = open(source, OFlags::empty())?;
+        let is_directory = fs::metadata(source).during(format_args!("look at {}", source.display()))?.is_dir();
+        if is_directory {
+            // What is covered must not be found by whoever comes through a link.
+            aside.empty_directory(target, 0o755)?;
+        }
+        let step = format!("mount on {}", target.display());
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let covered = rustix::fs::openat2(&root, target, flags, Mode::empty(), how).during(&step)?;
+        let covered = stat_of(covered.as_fd()).during(&step)?;
+        let host = source.canonicalize().during(&step)?.as_os_str().as_bytes().to_vec();
+        let target = super::resolve::tidy(target.as_os_str().as_bytes());
+        areas.mount(Area { target, fd, host, kind, read_only, covers: Some(identity(&covered)) });
+        Ok(())
+    };
+    mount("/proc".as_ref(), "/proc".as_ref(), Kind::Processes, false)?;
+    mount("/sys".as_ref(), "/sys".as_ref(), Kind::Machine, true)?;
+    mount(&dev, "/dev".as_ref(), Kind::Tree, false)?;
+    for (index, wanted) in process.mounts.iter().enumerate() {
+        match wanted {
+            Mount::Bind { source, target, read_only } => mount(source, target, Kind::Tree, *read_only)?,
+            Mount::Tmpfs { target, .. } => {
+                let directory = scratch.0.join(format!("tmpfs-{index}"));
+                fs::create_dir(&directory).during(format_args!("make a directory for {}", target.display()))?;
+                let made = open(&directory, OFlags::DIRECTORY)?;
+                say_mode(&mut table, made.as_fd(), libc::S_IFDIR | 0o1777)?;
+                mount(&directory, target, Kind::Tree, false)?;
+            }
+        }
+    }
+    aside.keep_times()?;
+    Ok((areas, table))
+}
+
+fn devices(dev: &Path, table: &mut Table) -> Result<(), Failure> {
+    for (name, major, minor) in DEVICES {
+        let step = format!("make the device /dev/{name} of the root");
+        let file = File::create(dev.join(name)).during(&step)?;
+        let stat = stat_of(file.as_fd()).during(&step)?;
+        table.change(identity(&stat), |entry| {
+            entry.mode = Some(libc::S_IFCHR | 0o666);
+            entry.device = rustix::fs::makedev(major, minor);
+        });
+    }
+    for (name, target) in LINKS {
+        std::os::unix::fs::symlink(target, dev.join(name))
+            .during(format_args!("make /dev/{name} of the root"))?;
+    }
+    let shm = open(&dev.join("shm"), OFlags::DIRECTORY)?;
+    say_mode(table, shm.as_fd(), libc::S_IFDIR | 0o1777)
+}
+
+fn say_mode(table: &mut Table, file: BorrowedFd<'_>, mode: u32) -> Result<(), Failure> {
+    let stat = stat_of(file).during("look at a directory of ours")?;
+    table.change(identity(&stat), |entry| entry.mode = Some(mode));
+    Ok(())
+}
+
+/// Starts the process, serves it, and stays until it and all it left behind are gone.
+fn supervise(
+    helper: &Helper,
+    process: &Process,
+    areas: Areas,
+    table: Table,
+    scratch: &Scratch,
+) -> Result<(Exit, Table), Failure> {
+    set_child_subreaper(Some(rustix::process::Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
+    let root = areas.fd(super::area::ROOT).try_clone_to_owned().during("copy a descriptor")?;
+    let (ours, theirs) = UnixStream::pair().during("socketpair")?;
+    let allowed: Vec<OwnedFd> = areas
+        .iter()
+        .filter(|area| area.kind == Kind::Tree)
+        .map(|area| area.fd.try_clone())
+        .chain([open(&scratch.0, OFlags::DIRECTORY).map_err(|_| std::io::ErrorKind::NotFound.into())])
+        .collect::<Result<_, _>>()
+        .during("copy a descriptor")?;
+    let child = helper.fork(|| {
+        confine(&root, &allowed)?;
+        let listener = notify::install(&mut filter::filter()).during("install a seccomp filter with a listener")?;
+        send(&theirs, listener.as_fd()).during("hand over the listener")?;
+        drop(listener);
+        // Served from here on. The supervisor says when.
+        (&theirs).read_exact(&mut [0]).during("wait for the supervisor")?;
+        program::become_program(helper, process)
+    })?;
+    drop(theirs);
+    crate::helper::namespaces::forget_outputs()?;
+    rustix::process::umask(Mode::empty());
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(
+        Resource::Nofile,
+        rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum },
+    );
+    let Some(listener) = receive(&ours).during("take over the listener")? else {
+        // The child has reported what it failed with.
+        return Err(wait_for_reason(child));
+    };
+    listener.wake_here();
+    let child = child.as_raw_nonzero().get();
+    let supervisor = Arc::new(Supervisor {
+        listener,
+        areas,
+        tasks: Tasks::default(),
+        owners: table.into(),
+        programs: scratch.0.join("programs"),
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        waiting: AtomicUsize::new(0),
+    });
+    supervisor.tasks.add(Task::new(child, root));
+    let mut tracer = Tracer::seize(&supervisor, child).during("ptrace a child")?;
+    serve::start(&supervisor).during("start a thread")?;
+    listen(helper, &supervisor).during("start a thread")?;
+    (&ours).write_all(&[0]).during("start the process")?;
+    let exit = tracer.run().during("wait for the process")?;
+    let table = std::mem::take(&mut *lock(&supervisor.owners));
+    Ok((exit, table))
+}
+
+fn wait_for_reason(child: rustix::process::Pid) -> Failure {
+    use rustix::process::{WaitOptions, waitpid};
+    let _ = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()));
+    Failure::because("the process could not be confined")
+}
+
+/// What the process gives up before its first call is served: every capability, and what is not in the areas.
+fn confine(root: &OwnedFd, allowed: &[OwnedFd]) -> Result<(), Failure> {
+    // As it inherits it from us, whom nobody may look into, nobody could serve it.
+    set_dumpable_behavior(DumpableBehavior::Dumpable).during("PR_SET_DUMPABLE")?;
+    rustix::process::fchdir(root).during("enter the root")?;
+    rustix::thread::set_no_new_privs(true).during("PR_SET_NO_NEW_PRIVS")?;
+    crate::helper::capabilities::give_up_all()?;
+    let allowed: Vec<BorrowedFd<'_>> = allowed.iter().map(AsFd::as_fd).collect();
+    // The second wall: kernels before 5.13, or without it, have only the first.
+    let _ = landlock::restrict(&allowed);
+    Ok(())
+}
+
+/// Listens to the program that started us: a signal goes to all, its end is everybody's.
+fn listen(helper: &Helper, supervisor: &Arc<Supervisor>) -> std::io::Result<()> {
+    let socket = helper.socket.try_clone()?;
+    let supervisor = supervisor.clone();
+    std::thread::Builder::new().name("listen".into()).spawn(move || {
+        let signal_all = |signal| {
+            for process in supervisor.tasks.processes() {
+                let _ = kill(Pid::from_raw(process), signal);
+            }
+        };
+        let mut byte = [0];
+        while let Ok(1) = (&socket).read(&mut byte) {
+            let Ok(signal) = Signal::try_from(i32::from(byte[0])) else { continue };
+            signal_all(signal);
+            let supervisor = supervisor.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(GRACE);
+                for process in supervisor.tasks.processes() {
+                    let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+                }
+            });
+        }
+        signal_all(Signal::SIGKILL);
+    })?;
+    Ok(())
+}
+
+fn send(socket: &UnixStream, fd: BorrowedFd<'_>) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd];
+    message.push(SendAncillaryMessage::ScmRights(&fds));
+    rustix::net::sendmsg(socket, &[std::io::IoSlice::new(&[0])], &mut message, SendFlags::empty())?;
+    Ok(())
+}
+
+/// The listener; nothing if the child has ended without one.
+fn receive(socket: &UnixStream) -> std::io::Result<Option<Listener>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut into = [std::io::IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(socket, &mut into, &mut message, RecvFlags::CMSG_CLOEXEC)?;
+    for received in message.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut fds) = received {
+            return Ok(fds.next().map(Listener::from));
+        }
+    }
+    Ok(None)
+}

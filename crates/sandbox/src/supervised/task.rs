@@ -1,0 +1,146 @@
+//! Tasks: every thread of a RUN, with what the kernel would know of it if it held it.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::credentials::Credentials;
+
+/// A thread.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: i32,
+    /// The process it belongs to.
+    pub(super) process: i32,
+    credentials: Mutex<Credentials>,
+    place: Arc<Mutex<Place>>,
+    program: Arc<Mutex<Vec<u8>>>,
+}
+
+/// Where a process stands in the tree. Threads share it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) directory: Arc<OwnedFd>,
+    /// The root that it has given itself by chroot(2), as a path of the tree; and that directory.
+    pub(super) root: Option<(Vec<u8>, Arc<OwnedFd>)>,
+    pub(super) umask: u32,
+}
+
+impl Task {
+    /// The first one.
+    pub(super) fn new(id: i32, directory: OwnedFd) -> Self {
+        let place = Place { directory: Arc::new(directory), root: None, umask: 0o022 };
+        Task {
+            id,
+            process: id,
+            credentials: Mutex::new(Credentials::root()),
+            place: Arc::new(Mutex::new(place)),
+            program: Arc::default(),
+        }
+    }
+
+    /// A new thread of this one's process.
+    fn thread(&self, id: i32) -> Self {
+        Task {
+            id,
+            process: self.process,
+            credentials: Mutex::new(self.credentials()),
+            place: self.place.clone(),
+            program: self.program.clone(),
+        }
+    }
+
+    /// A new process.
+    fn child(&self, id: i32) -> Self {
+        Task {
+            id,
+            process: id,
+            credentials: Mutex::new(self.credentials()),
+            place: Arc::new(Mutex::new(self.place())),
+            program: Arc::new(Mutex::new(self.program())),
+        }
+    }
+
+    /// A copy of its credentials.
+    pub(super) fn credentials(&self) -> Credentials {
+        lock(&self.credentials).clone()
+    }
+
+    /// Asks something of its credentials without copying them.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Credentials) -> T) -> T {
+        question(&lock(&self.credentials))
+    }
+
+    /// Changes its credentials.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Credentials) -> T) -> T {
+        change(&mut lock(&self.credentials))
+    }
+
+    pub(super) fn place(&self) -> Place {
+        lock(&self.place).clone()
+    }
+
+    pub(super) fn move_to(&self, change: impl FnOnce(&mut Place)) {
+        change(&mut lock(&self.place));
+    }
+
+    /// The path of the program it executes.
+    pub(super) fn program(&self) -> Vec<u8> {
+        lock(&self.program).clone()
+    }
+}
+
+/// All tasks.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<HashMap<i32, Arc<Task>>>);
+
+impl Tasks {
+    pub(super) fn add(&self, task: Task) {
+        lock(&self.0).insert(task.id, Arc::new(task));
+    }
+
+    /// Adds what `parent` has given birth to.
+    pub(super) fn born(&self, id: i32, parent: i32, is_thread: bool) {
+        let mut tasks = lock(&self.0);
+        if let Some(parent) = tasks.get(&parent) {
+            let task = if is_thread { parent.thread(id) } else { parent.child(id) };
+            tasks.insert(id, Arc::new(task));
+        }
+    }
+
+    /// A process executes another program. The thread that asked for it is its only one now and has its number.
+    pub(super) fn executed(&self, process: i32, by: i32, program: Vec<u8>, change: impl FnOnce(&mut Credentials)) {
+        let mut tasks = lock(&self.0);
+        let Some(old) = tasks.remove(&by) else { return };
+        let new = Task {
+            id: process,
+            process,
+            credentials: Mutex::new(old.credentials()),
+            place: Arc::new(Mutex::new(old.place())),
+            program: Arc::new(Mutex::new(program)),
+        };
+        new.change(change);
+        tasks.insert(process, Arc::new(new));
+    }
+
+    pub(super) fn gone(&self, id: i32) {
+        lock(&self.0).remove(&id);
+    }
+
+    pub(super) fn get(&self, id: i32) -> Option<Arc<Task>> {
+        lock(&self.0).get(&id).cloned()
+    }
+
+    /// The numbers of all processes.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        let mut processes: Vec<i32> = lock(&self.0).values().map(|task| task.process).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes
+    }
+}
+
+/// A panic elsewhere has ended the supervisor's work anyway.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,326 @@
+//! The tracer: births and deaths, and the calls that only their caller can make. ptrace(2)
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use nix::libc;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::io::Errno;
+
+use super::credentials::Grant;
+use super::program::{self, Argument, Program};
+use super::proc;
+use super::registers::Registers;
+use super::resolve::{Last, WHICH};
+use super::supervisor::{Caller, Supervisor};
+use crate::process::Exit;
+use crate::sys::trace::{self, Event};
+
+/// As many arguments as fit into what the kernel takes of a stack of 8 MiB.
+const ARGUMENTS: usize = 256 * 1024;
+/// The longest address of a socket in the tree. unix(7)
+const SOCKET_PATH: usize = 108;
+
+/// What a stopped thread was in the middle of.
+#[derive(Debug)]
+enum Pending {
+    /// A call with changed arguments: the registers as the thread had them.
+    Changed(Registers),
+    /// An exec.
+    Exec { before: Registers, path: Vec<u8>, grant: Grant },
+}
+
+/// The state of the one thread that traces.
+#[derive(Debug)]
+pub(super) struct Tracer<'a> {
+    supervisor: &'a Supervisor,
+    main: i32,
+    pending: HashMap<i32, Pending>,
+    /// Threads that have stopped for the first time before their parent told us of them.
+    early: HashSet<i32>,
+    exit: Option<Exit>,
+}
+
+impl<'a> Tracer<'a> {
+    /// Traces `main`, a child of ours, and all that it will start. They die with us.
+    pub(super) fn seize(supervisor: &'a Supervisor, main: i32) -> nix::Result<Self> {
+        let options = Options::PTRACE_O_TRACESECCOMP
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(Pid::from_raw(main), options)?;
+        Ok(Tracer { supervisor, main, pending: HashMap::new(), early: HashSet::new(), exit: None })
+    }
+
+    /// Stays until the main process and everything it left behind are gone.
+    pub(super) fn run(&mut self) -> std::io::Result<Exit> {
+        while let Some((task, event)) = trace::wait()? {
+            match event {
+                Event::Exited(code) => self.gone(task, Exit::Code(code)),
+                Event::Killed(signal) => self.gone(task, Exit::Signal(signal)),
+                Event::Stopped { signal, event } => self.stopped(task, signal, event),
+            }
+        }
+        Ok(self.exit.unwrap_or(Exit::Signal(libc::SIGKILL)))
+    }
+
+    fn gone(&mut self, task: i32, exit: Exit) {
+        self.supervisor.tasks.gone(task);
+        self.pending.remove(&task);
+        self.early.remove(&task);
+        if task == self.main && self.exit.is_none() {
+            self.exit = Some(exit);
+            for process in self.supervisor.tasks.processes() {
+                let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// A thread that died meanwhile is told of once more, so errors of requests do not matter.
+    fn stopped(&mut self, task: i32, signal: i32, event: i32) {
+        match event {
+            libc::PTRACE_EVENT_SECCOMP => self.call(task),
+            libc::PTRACE_EVENT_EXEC => self.executed(task),
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => self.birth(task, event),
+            libc::PTRACE_EVENT_STOP => {
+                if self.supervisor.tasks.get(task).is_none() {
+                    self.early.insert(task);
+                } else if signal == libc::SIGTRAP {
+                    go_on(task, 0);
+                } else {
+                    let _ = trace::listen(task);
+                }
+            }
+            0 if signal == libc::SIGTRAP | 0x80 => self.returned(task),
+            0 => go_on(task, signal),
+            _ => go_on(task, 0),
+        }
+    }
+
+    fn birth(&mut self, parent: i32, event: i32) {
+        if let Ok(child) = ptrace::getevent(Pid::from_raw(parent))
+            && let Ok(child) = i32::try_from(child)
+        {
+            let is_thread = event == libc::PTRACE_EVENT_CLONE
+                && std::fs::exists(format!("/proc/{parent}/task/{child}")).unwrap_or_default();
+            self.supervisor.tasks.born(child, parent, is_thread);
+            if self.exit.is_some() {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
+            if self.early.remove(&child) {
+                go_on(child, 0);
+            }
+        }
+        go_on(parent, 0);
+    }
+
+    /// A thread is about to make a traced call.
+    fn call(&mut self, task: i32) {
+        let Ok(before) = Registers::read(task) else { return };
+        let Some(about) = self.supervisor.tasks.get(task) else { return go_on(task, 0) };
+        let caller = Caller { supervisor: self.supervisor, task: &about };
+        let mut registers = before;
+        let changed = match before.number() {
+            libc::SYS_execve | libc::SYS_execveat => execute(&caller, &mut registers),
+            libc::SYS_bind | libc::SYS_connect => address(&caller, &mut registers),
+            libc::SYS_inotify_add_watch => watch(&caller, &mut registers),
+            _ => Ok(None),
+        };
+        match changed {
+            Ok(None) => go_on(task, 0),
+            Ok(Some(program)) => {
+                let pending = match program {
+                    Change::Arguments => Pending::Changed(before),
+                    Change::Program { path, grant } => Pending::Exec { before, path, grant },
+                };
+                if registers.write(task).is_ok() {
+                    self.pending.insert(task, pending);
+                    let _ = trace::go_on(task, 0, true);
+                }
+            }
+            Err(error) => {
+                registers = before;
+                registers.fail(error);
+                let _ = registers.write(task);
+                go_on(task, 0);
+            }
+        }
+    }
+
+    /// A call with changed arguments has returned: the thread finds its registers as it left them.
+    fn returned(&mut self, task: i32) {
+        if let (Some(Pending::Changed(before) | Pending::Exec { before, .. }), Ok(now)) =
+            (self.pending.remove(&task), Registers::read(task))
+        {
+            let _ = before.after(now.result()).write(task);
+        }
+        go_on(task, 0);
+    }
+
+    fn executed(&mut self, process: i32) {
+        let by = ptrace::getevent(Pid::from_raw(process)).ok().and_then(|by| i32::try_from(by).ok());
+        let by = by.unwrap_or(process);
+        if let Some(Pending::Exec { path, grant, .. }) = self.pending.remove(&by) {
+            self.supervisor.tasks.executed(process, by, path, |who| who.execute(&grant));
+        }
+        self.pending.remove(&process);
+        go_on(process, 0);
+    }
+}
+
+fn go_on(task: i32, signal: i32) {
+    let _ = trace::go_on(task, signal, false);
+}
+
+/// What was changed about a call.
+enum Change {
+    Arguments,
+    Program { path: Vec<u8>, grant: Grant },
+}
+
+/// Makes an exec one of the file that it means.
+fn execute(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+    let arguments = registers.arguments();
+    let memory = caller.memory();
+    let (at, path, argv, env, flags) = if registers.number() == libc::SYS_execveat {
+        (arguments[0] as i32, arguments[1], arguments[2], arguments[3], arguments[4])
+    } else {
+        (libc::AT_FDCWD, arguments[0], arguments[1], arguments[2], 0)
+    };
+    let path = memory.read_path(path)?;
+    let by_descriptor = path.is_empty() && flags & libc::AT_EMPTY_PATH as u64 != 0;
+    let program = program::find(caller, at, path.to_bytes(), Last::from_flags(flags), by_descriptor)?;
+    let Program { file, replaces, arguments: new, path, grant } = program;
+    let old = memory.read_pointers(argv, ARGUMENTS)?;
+
+    let mut below = Below::new(registers);
+    let file = below.push(file.to_bytes_with_nul());
+    let argv = if new.is_empty() {
+        argv
+    } else {
+        let mut pointers = Vec::with_capacity(old.len() + new.len() + 1);
+        for argument in &new {
+            pointers.push(match argument {
+                Argument::Text(text) => below.push(text.to_bytes_with_nul()),
+                Argument::First => match old.first() {
+                    Some(first) => *first,
+                    None => below.push(b"\0"),
+                },
+            });
+        }
+        pointers.extend(old.get(replaces..).unwrap_or_default());
+        pointers.push(0);
+        let bytes: Vec<u8> = pointers.iter().flat_map(|pointer| pointer.to_le_bytes()).collect();
+        below.push(&bytes)
+    };
+    below.write(caller)?;
+    registers.set_number(libc::SYS_execve);
+    registers.set_arguments([file, argv, env, 0, 0, 0]);
+    Ok(Some(Change::Program { path, grant }))
+}
+
+/// Gives a socket's address the path that the kernel knows it by. It stands in the root, so that the path from there is
+/// shorter than the caller's own, if it has no links.
+fn address(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+    let mut arguments = registers.arguments();
+    let length = usize::try_from(arguments[2]).unwrap_or(usize::MAX);
+    let memory = caller.memory();
+    let mut address = [0; 2 + SOCKET_PATH];
+    let length = length.min(address.len());
+    memory.read(arguments[1], &mut address[..length])?;
+    let family = i32::from(u16::from_le_bytes([address[0], address[1]]));
+    // Not a path: abstract, or without a name.
+    if family != libc::AF_UNIX || length <= 2 || address[2] == 0 {
+        return Ok(None);
+    }
+    let path = address[2..length].split(|&byte| byte == 0).next().unwrap_or_default();
+    let areas = &caller.supervisor.areas;
+    let host = if registers.number() == libc::SYS_bind {
+        let parent = match caller.parent(libc::AT_FDCWD, path) {
+            Err(Errno::BUSY | Errno::EXIST | Errno::INVAL) => return Err(Errno::ADDRINUSE),
+            result => result?,
+        };
+        areas.may_change(parent.area)?;
+        let seen = caller.supervisor.seen(parent.stat);
+        let who = caller.task.credentials();
+        super::access::check(&who, &seen, super::access::WRITE | super::access::EXECUTE)?;
+        let mut host = proc::link_of(parent.directory.as_fd())?;
+        host.push(b'/');
+        host.extend(parent.name.to_bytes());
+        host
+    } else {
+        let object = caller.object(libc::AT_FDCWD, path, Last::Follow, WHICH)?;
+        let seen = caller.supervisor.seen(object.stat);
+        super::access::check(&caller.task.credentials(), &seen, super::access::WRITE)?;
+        proc::link_of(object.fd.as_fd())?
+    };
+    let root = &areas.get(super::area::ROOT).host;
+    let short = match host.strip_prefix(&root[..]) {
+        Some([b'/', rest @ ..]) => rest,
+        _ => &host,
+    };
+    if short.len() >= SOCKET_PATH {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let mut bytes = address[..2].to_vec();
+    bytes.extend(short);
+    bytes.push(0);
+    let mut below = Below::new(registers);
+    arguments[2] = bytes.len() as u64;
+    arguments[1] = below.push(&bytes);
+    below.write(caller)?;
+    registers.set_arguments(arguments);
+    Ok(Some(Change::Arguments))
+}
+
+/// Gives inotify the path that the kernel knows.
+fn watch(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+    const DONT_FOLLOW: u64 = libc::IN_DONT_FOLLOW as u64;
+    let mut arguments = registers.arguments();
+    let path = caller.memory().read_path(arguments[1])?;
+    let last = if arguments[2] & DONT_FOLLOW == 0 { Last::Follow } else { Last::Stay };
+    let object = caller.object(libc::AT_FDCWD, path.to_bytes(), last, WHICH)?;
+    let host = CString::new(proc::link_of(object.fd.as_fd())?).map_err(|_| Errno::NOENT)?;
+    let mut below = Below::new(registers);
+    arguments[1] = below.push(host.to_bytes_with_nul());
+    below.write(caller)?;
+    registers.set_arguments(arguments);
+    Ok(Some(Change::Arguments))
+}
+
+/// Bytes to be put below the stack of a stopped thread, where nothing of it is.
+struct Below {
+    top: u64,
+    /// The bytes, the last of which will be right below `top`; pieces are put in front.
+    pieces: Vec<(u64, Vec<u8>)>,
+    next: u64,
+}
+
+impl Below {
+    fn new(registers: &Registers) -> Self {
+        let top = registers.below_stack() & !15;
+        Below { top, pieces: Vec::new(), next: top }
+    }
+
+    /// The address that the bytes will have.
+    fn push(&mut self, bytes: &[u8]) -> u64 {
+        self.next = self.next.saturating_sub(bytes.len() as u64) & !15;
+        self.pieces.push((self.next, bytes.to_vec()));
+        self.next
+    }
+
+    fn write(self, caller: &Caller<'_>) -> Result<(), Errno> {
+        let mut block = vec![0; usize::try_from(self.top - self.next).map_err(|_| Errno::TOOBIG)?];
+        for (address, bytes) in &self.pieces {
+            let begin = usize::try_from(address - self.next).map_err(|_| Errno::TOOBIG)?;
+            block[begin..begin + bytes.len()].copy_from_slice(bytes);
+        }
+        caller.memory().write_growing(self.next, &block).map_err(|_| Errno::TOOBIG)
+    }
+}
