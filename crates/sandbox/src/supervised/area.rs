@@ -28,7 +28,7 @@ pub(super) struct Area {
     pub(super) host: Vec<u8>,
     pub(super) kind: Kind,
     pub(super) read_only: bool,
-    /// The file of the root that it covers.
+    /// The file of another area that it covers.
     pub(super) covers: Option<Identity>,
 }
 
@@ -76,12 +76,7 @@ impl Areas {
         (1..self.0.len()).rev().find(|&index| self.0[index].target == path)
     }
 
-    /// True if something is mounted somewhere below a path.
-    pub(super) fn is_above(&self, path: &[u8]) -> bool {
-        self.0.iter().skip(1).any(|area| below(&area.target, path).is_some_and(|rest| !rest.is_empty()))
-    }
-
-    /// True for a file of the root that is covered by an area.
+    /// True for a file that is covered by an area.
     pub(super) fn is_covered(&self, file: Identity) -> bool {
         self.0.iter().any(|area| area.covers == Some(file))
     }

@@ -8,6 +8,7 @@ mod area;
 mod calls;
 mod credentials;
 mod filter;
+mod furnish;
 mod memory;
 mod proc;
 mod program;

@@ -191,7 +191,7 @@ impl<'a> Caller<'a> {
         let within = if area == ROOT { within } else { within | ResolveFlags::NO_SYMLINKS };
         match open_in(areas.fd(area), rest, flags, Mode::empty(), within) {
             Ok(fd) => match stat_of(fd.as_fd()) {
-                Ok(stat) if area == ROOT && areas.is_covered(identity(&stat)) => None,
+                Ok(stat) if areas.is_covered(identity(&stat)) => None,
                 Ok(stat) => Some(Ok(Object { fd, stat, area, of: None })),
                 Err(error) => Some(Err(error)),
             },

@@ -1,30 +1,29 @@
 //! A run: the helper sets everything up, becomes the supervisor, and stays until all is over.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use owners::Table;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::Mode;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
 use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior};
 
-use super::area::{Area, Areas, Kind};
-use super::supervisor::{Supervisor, identity, stat_of};
+use super::area::Kind;
+use super::furnish::{Furnished, Furnisher, Scratch, open};
+use super::supervisor::Supervisor;
 use super::task::{Task, Tasks, lock};
 use super::tracer::Tracer;
 use super::{filter, serve};
@@ -32,31 +31,12 @@ use crate::failure::{During, Failure};
 use crate::helper::aside::Aside;
 use crate::helper::{Helper, program};
 use crate::job::Report;
-use crate::process::{Exit, Mount, Network, Process, User};
+use crate::process::{Exit, Network, Process, User};
 use crate::sys::notify::{self, Listener};
 use crate::sys::landlock;
 
 /// How long processes have between the signal of a cancel and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// The devices of a container, by memory(4), random(4), tty(4) and pts(4).
-const DEVICES: [(&str, u32, u32); 7] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-    ("ptmx", 5, 2),
-];
-
-/// What `/dev` links to.
-const LINKS: [(&str, &str); 4] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
 
 /// Runs `process` in the root at `dir`, whose files belong to whom the table at `owners` says; reports how it ended.
 pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path) -> Result<(), Failure> {
@@ -65,8 +45,9 @@ pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path)
     let dir = &dir.canonicalize().during(format_args!("find the root {}", dir.display()))?;
     let mut aside = Aside::new(dir)?;
     let scratch = Scratch::new(dir)?;
-    let result = furnish(&mut aside, &scratch, process, dir, table)
-        .and_then(|(areas, table)| supervise(helper, process, areas, table, &scratch));
+    let result = Furnisher::new(helper, &mut aside, &scratch, dir, table)
+        .and_then(|furnisher| furnisher.furnish(&process.mounts))
+        .and_then(|furnished| supervise(helper, process, furnished, &scratch));
     // Whatever happened, the root is made what it was.
     if let Err(failure) = aside.restore() {
         helper.report(&Report::NotRestored(failure));
@@ -104,8 +85,9 @@ pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> 
         let dir = dir.canonicalize().during("find the work directory")?;
         let mut aside = Aside::new(&dir)?;
         let scratch = Scratch::new(&dir)?;
-        let result = furnish(&mut aside, &scratch, &process, &dir, Table::new())
-            .and_then(|(areas, table)| supervise(helper, &process, areas, table, &scratch));
+        let result = Furnisher::new(helper, &mut aside, &scratch, &dir, Table::new())
+            .and_then(|furnisher| furnisher.furnish(&process.mounts))
+            .and_then(|furnished| supervise(helper, &process, furnished, &scratch));
         aside.restore()?;
         match result?.0 {
             Exit::Code(SMALLEST_EXIT) => Ok(()),
@@ -151,123 +133,15 @@ fn smallest_program() -> Vec<u8> {
     bytes
 }
 
-/// A directory beside the root for what the supervisor makes: devices, links to loaders, what is forgotten.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(dir: &Path) -> Result<Self, Failure> {
-        let mut name = dir.as_os_str().to_owned();
-        name.push(".supervised");
-        let scratch = Scratch(name.into());
-        for name in ["", "dev", "dev/shm", "programs"] {
-            let path = scratch.0.join(name);
-            fs::create_dir(&path).during(format_args!("make a directory {}", path.display()))?;
-        }
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // It lies in the work directory, which is removed as a whole.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Failure> {
-    rustix::fs::open(path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .during(format_args!("open {}", path.display()))
-}
-
-/// Puts the areas together, and says what the files are that were made for them.
-fn furnish(
-    aside: &mut Aside,
-    scratch: &Scratch,
-    process: &Process,
-    dir: &Path,
-    mut table: Table,
-) -> Result<(Areas, Table), Failure> {
-    let root = open(dir, OFlags::DIRECTORY)?;
-    let host = dir.as_os_str().as_bytes().to_vec();
-    let mut areas = Areas::new(Area {
-        target: Vec::new(),
-        fd: root.try_clone().during("copy a descriptor")?,
-        host,
-        kind: Kind::Tree,
-        read_only: false,
-        covers: None,
-    });
-    let dev = scratch.0.join("dev");
-    devices(&dev, &mut table)?;
-    let mut mount = |source: &Path, target: &Path, kind, read_only| -> Result<(), Failure> {
-        let fd = open(source, OFlags::empty())?;
-        let is_directory = fs::metadata(source).during(format_args!("look at {}", source.display()))?.is_dir();
-        if is_directory {
-            // What is covered must not be found by whoever comes through a link.
-            aside.empty_directory(target, 0o755)?;
-        }
-        let step = format!("mount on {}", target.display());
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let covered = rustix::fs::openat2(&root, target, flags, Mode::empty(), how).during(&step)?;
-        let covered = stat_of(covered.as_fd()).during(&step)?;
-        let host = source.canonicalize().during(&step)?.as_os_str().as_bytes().to_vec();
-        let target = super::resolve::tidy(target.as_os_str().as_bytes());
-        areas.mount(Area { target, fd, host, kind, read_only, covers: Some(identity(&covered)) });
-        Ok(())
-    };
-    mount("/proc".as_ref(), "/proc".as_ref(), Kind::Processes, false)?;
-    mount("/sys".as_ref(), "/sys".as_ref(), Kind::Machine, true)?;
-    mount(&dev, "/dev".as_ref(), Kind::Tree, false)?;
-    for (index, wanted) in process.mounts.iter().enumerate() {
-        match wanted {
-            Mount::Bind { source, target, read_only } => mount(source, target, Kind::Tree, *read_only)?,
-            Mount::Tmpfs { target, .. } => {
-                let directory = scratch.0.join(format!("tmpfs-{index}"));
-                fs::create_dir(&directory).during(format_args!("make a directory for {}", target.display()))?;
-                let made = open(&directory, OFlags::DIRECTORY)?;
-                say_mode(&mut table, made.as_fd(), libc::S_IFDIR | 0o1777)?;
-                mount(&directory, target, Kind::Tree, false)?;
-            }
-        }
-    }
-    aside.keep_times()?;
-    Ok((areas, table))
-}
-
-fn devices(dev: &Path, table: &mut Table) -> Result<(), Failure> {
-    for (name, major, minor) in DEVICES {
-        let step = format!("make the device /dev/{name} of the root");
-        let file = File::create(dev.join(name)).during(&step)?;
-        let stat = stat_of(file.as_fd()).during(&step)?;
-        table.change(identity(&stat), |entry| {
-            entry.mode = Some(libc::S_IFCHR | 0o666);
-            entry.device = rustix::fs::makedev(major, minor);
-        });
-    }
-    for (name, target) in LINKS {
-        std::os::unix::fs::symlink(target, dev.join(name))
-            .during(format_args!("make /dev/{name} of the root"))?;
-    }
-    let shm = open(&dev.join("shm"), OFlags::DIRECTORY)?;
-    say_mode(table, shm.as_fd(), libc::S_IFDIR | 0o1777)
-}
-
-fn say_mode(table: &mut Table, file: BorrowedFd<'_>, mode: u32) -> Result<(), Failure> {
-    let stat = stat_of(file).during("look at a directory of ours")?;
-    table.change(identity(&stat), |entry| entry.mode = Some(mode));
-    Ok(())
-}
-
 /// Starts the process, serves it, and stays until it and all it left behind are gone.
 fn supervise(
     helper: &Helper,
     process: &Process,
-    areas: Areas,
-    table: Table,
+    furnished: Furnished,
     scratch: &Scratch,
 ) -> Result<(Exit, Table), Failure> {
+    // The locks are held to the end.
+    let Furnished { areas, table, in_use: _in_use } = furnished;
     set_child_subreaper(Some(rustix::process::Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
     let root = areas.fd(super::area::ROOT).try_clone_to_owned().during("copy a descriptor")?;
     let (ours, theirs) = UnixStream::pair().during("socketpair")?;
@@ -275,7 +149,7 @@ fn supervise(
         .iter()
         .filter(|area| area.kind == Kind::Tree)
         .map(|area| area.fd.try_clone())
-        .chain([open(&scratch.0, OFlags::DIRECTORY).map_err(|_| std::io::ErrorKind::NotFound.into())])
+        .chain([open(&scratch.0).map_err(|_| std::io::ErrorKind::NotFound.into())])
         .collect::<Result<_, _>>()
         .during("copy a descriptor")?;
     let child = helper.fork(|| {

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags};
 use rustix::io::Errno;
 
 use super::super::access;
-use super::super::area::{Kind, ROOT};
+use super::super::area::Kind;
 use super::super::credentials::capability;
 use super::super::proc;
 use super::super::resolve::{Last, Parent, WHICH};
@@ -159,7 +159,7 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
         let is_directory = file_type(&file) == libc::S_IFDIR;
         return Err(if is_directory { Errno::ISDIR } else { Errno::NOTDIR });
     }
-    if as_directory && parent.area == ROOT && caller.supervisor.areas.is_covered(identity(&file)) {
+    if caller.supervisor.areas.is_covered(identity(&file)) {
         return Err(Errno::BUSY);
     }
     let flags = if as_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
