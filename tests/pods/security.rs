@@ -21,6 +21,19 @@ const DEFAULT_CAPABILITIES: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
+/// What CRI-O grants a container that asks for nothing.
+const CRI_O_CAPABILITIES: [&str; 9] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+];
+
 /// Those of a privileged container, by number; capabilities(7).
 const ALL_CAPABILITIES: [&str; 41] = [
     "CAP_CHOWN",
@@ -139,6 +152,8 @@ pub(crate) enum Capabilities {
     None,
     /// What a container has that asks for nothing.
     Default,
+    /// The same with CRI-O.
+    CriO,
     /// `privileged`: all that this machine has. Then nothing of `/proc` is hidden either.
     All,
 }
@@ -169,6 +184,7 @@ impl Security {
         let capabilities: Vec<&str> = match self.capabilities {
             Capabilities::None => Vec::new(),
             Capabilities::Default => DEFAULT_CAPABILITIES.to_vec(),
+            Capabilities::CriO => CRI_O_CAPABILITIES.to_vec(),
             // A machine that lacks some cannot grant them.
             Capabilities::All => bounding_set().unwrap_or_default(),
         };

@@ -11,7 +11,7 @@ use cache::Store;
 use dockerfile::GlobalScope;
 use layer::LayerIndex;
 use oci::{Platform, Reference};
-use rootfs::{Ownership, RunRoot, Shape, Workspace};
+use rootfs::{Ownership, RunRoot, Shape, Shared, Workspace};
 use sandbox::{Cancel, Isolation, RootFiles, RootShape};
 use tokio::runtime::Handle;
 
@@ -135,16 +135,23 @@ impl<'a> Engine<'a> {
     pub(crate) fn new_workspace(&self) -> Result<Workspace> {
         let shape = match self.isolation()?.shape() {
             RootShape::Stacked => Shape::Stacked,
-            RootShape::InPlace => Shape::InPlace,
+            RootShape::InPlace | RootShape::Described => Shape::InPlace,
+        };
+        let ownership = match self.isolation()?.shape() {
+            RootShape::Described => Ownership::Table(Shared::default()),
+            RootShape::Stacked | RootShape::InPlace => Ownership::Kernel,
         };
         let directory = self.scratch_directory("stage")?.join("files");
-        Workspace::create(&directory, shape, Ownership::Kernel).during("work directory")
+        Workspace::create(&directory, shape, ownership).during("work directory")
     }
 
     /// The same places, in the words of the sandbox.
     pub(crate) fn root_files(&self, root: &RunRoot) -> RootFiles {
         match root {
             RunRoot::InPlace { directory } => RootFiles::InPlace { dir: directory.clone() },
+            RunRoot::Described { directory, owners } => {
+                RootFiles::Described { dir: directory.clone(), owners: owners.clone() }
+            }
             RunRoot::Stacked { lower, upper, work } => {
                 RootFiles::Stacked { lower: lower.clone(), upper: upper.clone(), work: work.clone() }
             }

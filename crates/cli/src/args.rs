@@ -129,6 +129,8 @@ pub(crate) enum IsolationArg {
     Ns,
     /// chroot(2) alone.
     Chroot,
+    /// No privilege: a supervisor that answers system calls.
+    Supervised,
 }
 
 /// True if a command line that cannot be understood as a whole wants its log as JSON.

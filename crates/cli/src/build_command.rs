@@ -87,6 +87,7 @@ fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>
         IsolationArg::Auto => Choice::Auto,
         IsolationArg::Ns => Choice::Ns,
         IsolationArg::Chroot => Choice::Chroot,
+        IsolationArg::Supervised => Choice::Supervised,
     };
     sandbox::choose(choice, work_dir).map(Arc::from).map_err(|error| error.to_string())
 }

@@ -93,11 +93,12 @@ impl Comparison<'_> {
         if !self.is_unmoved(&TreePath::root(), &Stat::of(root)?) {
             writer.removed(&walk)?;
         }
-        while let Some(found) = walk.next()? {
+        while let Some(mut found) = walk.next()? {
             if self.excluded.has(&found.path) || self.is_whiteout(&found.stat) {
                 continue;
             }
             let unmoved = self.is_unmoved(&found.path, &found.stat);
+            found.stat = self.ownership.seen(&found.stat);
             if found.stat.is_directory() {
                 if !unmoved {
                     writer.directory(&walk, &found)?;
@@ -147,9 +148,9 @@ impl Comparison<'_> {
     }
 
     /// What is to be said of a node, its time not yet clamped.
-    fn metadata(&self, stat: &Stat, xattrs: xattr::Xattrs) -> Metadata {
-        let (uid, gid) = self.ownership.of(stat);
-        Metadata { mode: stat.mode & 0o7777, uid, gid, mtime: stat.mtime.0, xattrs }
+    fn metadata(&self, stat: &Stat, mut xattrs: xattr::Xattrs) -> Metadata {
+        self.ownership.add_attributes(stat, &mut xattrs);
+        Metadata { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, mtime: stat.mtime.0, xattrs }
     }
 
     fn is_same_time(&self, now: i64, before: i64) -> bool {

@@ -13,7 +13,6 @@ use std::thread::JoinHandle;
 
 use layer::Metadata;
 
-use crate::node::describe;
 use crate::ownership::Ownership;
 
 /// Files that wait to be filled. With those of the largest size that is taken, some megabytes.
@@ -42,7 +41,7 @@ impl Filler {
         let thread = std::thread::spawn(move || {
             for Unfilled { name, mut file, mut bytes, metadata } in unfilled {
                 file.write_all(&bytes)
-                    .and_then(|()| describe(ownership, OwnedFd::from(file), &metadata))
+                    .and_then(|()| ownership.describe(OwnedFd::from(file), &metadata))
                     .map_err(|error| {
                         io::Error::new(error.kind(), format!("{}: {error}", name.to_string_lossy()))
                     })?;

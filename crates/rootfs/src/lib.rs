@@ -23,7 +23,7 @@ mod workspace;
 mod xattr;
 
 pub use apply::Applier;
-pub use ownership::Ownership;
+pub use ownership::{Ownership, Shared};
 pub use remove::remove_tree;
 pub use root::{Resolver, Root};
 pub use source::{Source, SourceDirectory, SourceKind};

@@ -84,7 +84,7 @@ impl NodeWriter {
             }
             Content::Symlink { target } => {
                 rustix::fs::symlinkat(*target, parent, name)?;
-                self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
+                self.ownership.describe_at(parent, name, metadata)?;
                 return self.complete(parent, name, metadata);
             }
             Content::CharDevice { major, minor } => {
@@ -103,15 +103,16 @@ impl NodeWriter {
                 Ok(_) => Err(Errno::EXIST.into()),
             };
         }
+        if self.ownership.make_device(parent, name, device, metadata)? {
+            return self.complete(parent, name, metadata);
+        }
         match mknod(parent, name, device, mode) {
             Ok(()) => {}
             // In a user namespace nobody may make devices.
             Err(Errno::PERM) => return Ok(Made::Omitted),
             Err(other) => return Err(other.into()),
         }
-        self.ownership.give_at(parent, name, metadata.uid, metadata.gid)?;
-        // Not a link, since we have just made it.
-        rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+        self.ownership.describe_at(parent, name, metadata)?;
         self.complete(parent, name, metadata)
     }
 
@@ -124,7 +125,7 @@ impl NodeWriter {
     }
 
     fn describe(&mut self, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
-        describe(self.ownership, file, metadata)
+        self.ownership.describe(file, metadata)
     }
 
     /// Small contents are read at once and written in the background; large ones are copied in pieces.
@@ -140,7 +141,7 @@ impl NodeWriter {
             self.copy(data, size, &mut file)?;
             return self.describe(OwnedFd::from(file), metadata);
         };
-        let filler = self.filler.get_or_insert_with(|| Filler::start(self.ownership));
+        let filler = self.filler.get_or_insert_with(|| Filler::start(self.ownership.clone()));
         let mut bytes = filler.buffer();
         bytes.resize(length, 0);
         data.read_exact(&mut bytes)?;
@@ -169,15 +170,6 @@ impl NodeWriter {
         }
         Ok(())
     }
-}
-
-/// Gives a new file or directory its owner, attributes, mode and time. The order matters: `chown(2)` clears the set-id bits and capabilities, and a mode without `w`
-/// refuses attributes to those who are not root.
-pub(crate) fn describe(ownership: Ownership, file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
-    ownership.give(&file, metadata.uid, metadata.gid)?;
-    xattr::set(&file, &metadata.xattrs)?;
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode & 0o7777))?;
-    Ok(rustix::fs::futimens(&file, &times((metadata.mtime, 0)))?)
 }
 
 /// Makes the node by which overlayfs says that a name is gone, which needs no privilege.

@@ -85,7 +85,7 @@ enum Undo {
 
 impl PlacedStubs {
     /// Makes what is missing. Nothing else changes, not even the times of directories.
-    pub(crate) fn place(root: &Root, stubs: &[Stub], ownership: Ownership) -> Result<Self, WorkspaceError> {
+    pub(crate) fn place(root: &Root, stubs: &[Stub], ownership: &Ownership) -> Result<Self, WorkspaceError> {
         let mut placed = PlacedStubs::default();
         for stub in stubs {
             let done = placed.place_one(root, stub, ownership);
@@ -94,8 +94,8 @@ impl PlacedStubs {
         Ok(placed)
     }
 
-    fn place_one(&mut self, root: &Root, stub: &Stub, ownership: Ownership) -> io::Result<()> {
-        let mut nodes = NodeWriter::new(ownership);
+    fn place_one(&mut self, root: &Root, stub: &Stub, ownership: &Ownership) -> io::Result<()> {
+        let mut nodes = NodeWriter::new(ownership.clone());
         let parent = stub.path.parent().ok_or(Errno::INVAL)?;
         let steps = &mut self.steps;
         let mut make = |directory: BorrowedFd<'_>, name: &CStr| -> io::Result<()> {
@@ -141,12 +141,12 @@ impl PlacedStubs {
 }
 
 /// Removes from directories that were to be mounted on what a run has left there for want of a mount.
-pub(crate) fn prune(root: &Root, tree: &Tree, stubs: &[Stub], ownership: Ownership) -> io::Result<()> {
+pub(crate) fn prune(root: &Root, tree: &Tree, stubs: &[Stub], ownership: &Ownership) -> io::Result<()> {
     let kernel = Excluded::KERNEL.iter().map(|name| (TreePath::root().child(name.as_bytes()), false));
     let stubs = stubs.iter().filter(|stub| stub.kind == StubKind::Directory);
     for (path, is_stub) in kernel.chain(stubs.map(|stub| (stub.path.clone(), true))) {
         let Some(before) = tree.get(&path).filter(|inode| inode.node.is_directory()) else { continue };
-        let mut nodes = NodeWriter::new(ownership);
+        let mut nodes = NodeWriter::new(ownership.clone());
         match root.stat(&path)? {
             None => {
                 let Some((directory, name)) = real_parent(root, &path)? else { continue };

@@ -103,6 +103,13 @@ pub enum RunRoot {
         /// The root.
         directory: PathBuf,
     },
+    /// This directory, and what its files are said to be.
+    Described {
+        /// The root.
+        directory: PathBuf,
+        /// The table, which the run changes.
+        owners: PathBuf,
+    },
     /// An overlay, mounted with `index=off`, `redirect_dir=nofollow` and `metacopy=off`, so that its upper
     /// directory holds what changed, and all of it; with `userxattr` besides where the mount is made in a
     /// user namespace.
@@ -149,7 +156,7 @@ impl Workspace {
             |source| WorkspaceError::Io { action: "apply a layer", directory: directory.clone(), source };
         if self.shape == Shape::InPlace || self.lowers.len() == 1 {
             let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
-            let mut applier = Applier::new(&root, self.ownership);
+            let mut applier = Applier::new(&root, self.ownership.clone());
             let result = write(&mut applier)?;
             applier.finish().map_err(failed)?;
             Ok(result)
@@ -158,7 +165,7 @@ impl Workspace {
             let below = self.below().map_err(failed)?;
             self.make_tree_root(&own, beneath).map_err(failed)?;
             let root = self.home.sub(&own).map_err(failed)?;
-            let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership);
+            let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership.clone());
             let result = write(&mut writer)?;
             writer.finish().map_err(failed)?;
             self.lowers.push(own);
@@ -190,10 +197,17 @@ impl Workspace {
     ) -> Result<Run, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
         let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
-        let placed = PlacedStubs::place(&root, &stubs, self.ownership)?;
+        let placed = PlacedStubs::place(&root, &stubs, &self.ownership)?;
         let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
         record.settle(&self.home).map_err(failed)?;
-        let root = RunRoot::InPlace { directory: self.path(&self.lowers[0]) };
+        let directory = self.path(&self.lowers[0]);
+        let root = match self.ownership {
+            Ownership::Kernel => RunRoot::InPlace { directory },
+            Ownership::Table(_) => {
+                self.ownership.save(&self.owners()).map_err(failed)?;
+                RunRoot::Described { directory, owners: self.owners() }
+            }
+        };
         Ok(Run { root, excluded, before: Before::InPlace { stubs, placed, record, absent } })
     }
 
@@ -223,7 +237,7 @@ impl Workspace {
         let failed = |source| self.failed("begin a run", source);
         self.make_tree_root(own, tree).map_err(failed)?;
         let root = self.home.sub(own).map_err(failed)?;
-        let mut writer = LowerWriter::new(&root, tree, &[], self.ownership);
+        let mut writer = LowerWriter::new(&root, tree, &[], self.ownership.clone());
         let mut any = false;
         for Stub { path, kind } in stubs {
             let failed = |source| WorkspaceError::Stub { path: path.clone(), source };
@@ -262,15 +276,17 @@ impl Workspace {
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
         let Run { root: _, excluded, before } = run;
-        let ownership = self.ownership;
+        let ownership = self.ownership.clone();
         let compare = |root: &Root, view, sink| {
-            Comparison { tree, view, excluded: &excluded, ownership, clamp_mtime }.write(root, sink)
+            Comparison { tree, view, excluded: &excluded, ownership: ownership.clone(), clamp_mtime }
+                .write(root, sink)
         };
         match before {
             Before::InPlace { stubs, placed, record, absent } => {
+                ownership.load(&self.owners())?;
                 let root = self.home.sub(&self.lowers[0])?;
                 placed.undo()?;
-                prune(&root, tree, &stubs, ownership)?;
+                prune(&root, tree, &stubs, &ownership)?;
                 compare(&root, View::Whole { record: &record, absent: &absent }, sink)
             }
             Before::Stacked { own } => {
@@ -310,6 +326,11 @@ impl Workspace {
         TreePath::root().child(format!("{purpose}-{}", self.numbered).as_bytes())
     }
 
+    /// Where the table of owners is while a run lasts.
+    fn owners(&self) -> PathBuf {
+        self.directory.join("owners")
+    }
+
     fn path(&self, below: &TreePath) -> PathBuf {
         self.directory.join(below.as_relative())
     }
@@ -325,7 +346,7 @@ impl Workspace {
     fn make_tree_root(&self, path: &TreePath, tree: &Tree) -> io::Result<()> {
         let directory = self.make_directory(path)?;
         match tree.get(&TreePath::root()) {
-            Some(root) => NodeWriter::new(self.ownership).redescribe(directory, &root.node.metadata),
+            Some(root) => NodeWriter::new(self.ownership.clone()).redescribe(directory, &root.node.metadata),
             None => Ok(()),
         }
     }

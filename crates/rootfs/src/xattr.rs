@@ -17,7 +17,7 @@ use rustix::io::Errno;
 /// Attributes by full name.
 pub(crate) type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
-const CAPABILITY: &[u8] = b"security.capability";
+pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
 /// What overlayfs marks directories with, depending on its option `userxattr`.
 const OVERLAY: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];

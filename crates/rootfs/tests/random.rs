@@ -202,7 +202,7 @@ fn check(seed: u64) -> bool {
             let run = workspace.begin(&tree, &stubs).unwrap();
             let mut overlay = None;
             let root = match &run.root {
-                RunRoot::InPlace { directory } => directory.clone(),
+                RunRoot::InPlace { directory } | RunRoot::Described { directory, .. } => directory.clone(),
                 RunRoot::Stacked { lower, upper, work } => {
                     match common::Overlay::mount(&scratch.path().join("merged"), lower, upper, work) {
                         Ok(mounted) => overlay.insert(mounted).at.clone(),

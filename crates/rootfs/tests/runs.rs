@@ -213,7 +213,7 @@ fn run(
         common::directory(root, &HIDDEN)
     };
     let seen = match &run.root {
-        RunRoot::InPlace { directory } => look(directory),
+        RunRoot::InPlace { directory } | RunRoot::Described { directory, .. } => look(directory),
         RunRoot::Stacked { lower, upper, work } => {
             let overlay = common::Overlay::mount(merged, lower, upper, work)?;
             look(&overlay.at)

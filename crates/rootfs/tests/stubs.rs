@@ -107,7 +107,7 @@ fn check(case: &Case, shape: Shape) {
             false => common::script(root, text),
         };
         match &run.root {
-            RunRoot::InPlace { directory } => look(directory),
+            RunRoot::InPlace { directory } | RunRoot::Described { directory, .. } => look(directory),
             RunRoot::Stacked { lower, upper, work } => {
                 match common::Overlay::mount(&scratch.path().join("merged"), lower, upper, work) {
                     Ok(overlay) => look(&overlay.at),

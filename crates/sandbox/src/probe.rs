@@ -221,7 +221,9 @@ impl fmt::Display for Probe {
         }
         match &self.chroot {
             Ok(()) => {
-                f.write_str("chroot: works, roots in place, without /proc, /sys and a host name of its own\n")?;
+                f.write_str(
+                    "chroot: works, roots in place, without /proc, /sys and a host name of its own\n",
+                )?;
             }
             Err(refusal) => writeln!(f, "{refusal}")?,
         }

@@ -479,7 +479,11 @@ fn own_namespaces(fixture: &Fixture) -> Result<(), Failed> {
     same("view", view, "refused\nrefused\nrefused\n")?;
     if fixture.name() == "supervised" {
         // The container's name; and no process but its own.
-        return same("processes", &fixture.sh("cd /proc; cat [0-9]*/comm 2>/dev/null; :")?.output, "sh\ncat\n");
+        return same(
+            "processes",
+            &fixture.sh("cd /proc; cat [0-9]*/comm 2>/dev/null; :")?.output,
+            "sh\ncat\n",
+        );
     }
     same("host name", host_name, "builder")?;
     if std::fs::read_link("/proc/self/ns/pid")?.to_str()

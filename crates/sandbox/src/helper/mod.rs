@@ -83,7 +83,10 @@ impl Helper {
     }
 
     /// Forks, and does not come back in the child: `child` does its work and what it fails with is reported.
-    pub(crate) fn fork(&self, child: impl FnOnce() -> Result<(), Failure>) -> Result<rustix::process::Pid, Failure> {
+    pub(crate) fn fork(
+        &self,
+        child: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<rustix::process::Pid, Failure> {
         if let Some(pid) = self.single.fork().during("fork")? {
             return Ok(pid);
         }

@@ -12,7 +12,11 @@ pub(super) const EXECUTE: u32 = 1;
 
 /// Refuses what `who` may not do: some of [`READ`], [`WRITE`] and [`EXECUTE`].
 pub(super) fn check(who: &Credentials, file: &libc::stat, wanted: u32) -> Result<(), Errno> {
-    if may(who, file, wanted, who.uid.file, who.is_in_group(file.st_gid)) { Ok(()) } else { Err(Errno::ACCESS) }
+    if may(who, file, wanted, who.uid.file, who.is_in_group(file.st_gid)) {
+        Ok(())
+    } else {
+        Err(Errno::ACCESS)
+    }
 }
 
 /// As [`check`], but for the real ids, as access(2) wants it.
@@ -34,8 +38,7 @@ fn may(who: &Credentials, file: &libc::stat, wanted: u32, uid: u32, in_group: bo
         return true;
     }
     let is_directory = file.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    who.can(capability::DAC_OVERRIDE)
-        && (wanted & EXECUTE == 0 || is_directory || file.st_mode & 0o111 != 0)
+    who.can(capability::DAC_OVERRIDE) && (wanted & EXECUTE == 0 || is_directory || file.st_mode & 0o111 != 0)
 }
 
 /// Whether `who` owns a file, or may act as if.
@@ -44,7 +47,11 @@ pub(super) fn check_owner(who: &Credentials, file: &libc::stat) -> Result<(), Er
 }
 
 /// Refuses to remove or rename `file` from a sticky directory that belongs to neither.
-pub(super) fn check_sticky(who: &Credentials, directory: &libc::stat, file: &libc::stat) -> Result<(), Errno> {
+pub(super) fn check_sticky(
+    who: &Credentials,
+    directory: &libc::stat,
+    file: &libc::stat,
+) -> Result<(), Errno> {
     let sticky = directory.st_mode & libc::S_ISVTX != 0;
     if sticky && who.uid.file != directory.st_uid && check_owner(who, file).is_err() {
         return Err(Errno::PERM);

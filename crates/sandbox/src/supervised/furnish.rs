@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 use owners::{Table, remembered_mode};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, memfd_create, mkdirat, openat, openat2};
+use rustix::fs::{
+    CWD, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, memfd_create, mkdirat, openat, openat2,
+};
 use rustix::io::Errno;
 
 use super::area::{Area, Areas, Kind, ROOT};
@@ -148,7 +150,8 @@ impl<'a> Furnisher<'a> {
             },
             Mount::Tmpfs { target, mode, read_only, .. } => {
                 let directory = self.scratch.0.join(format!("tmpfs-{index}"));
-                fs::create_dir(&directory).during(format_args!("make a directory for {}", target.display()))?;
+                fs::create_dir(&directory)
+                    .during(format_args!("make a directory for {}", target.display()))?;
                 self.say(open(&directory)?.as_fd(), libc::S_IFDIR | *mode & 0o7777, (0, 0))?;
                 self.show(&directory, target, Kind::Tree, *read_only)
             }
@@ -232,7 +235,8 @@ impl<'a> Furnisher<'a> {
     fn say(&mut self, file: BorrowedFd<'_>, mode: u32, (uid, gid): (u32, u32)) -> Result<(), Failure> {
         let stat = stat_of(file).during("look at a file of ours")?;
         if file_type(&stat) != libc::S_IFLNK {
-            let on_disk = Mode::from_raw_mode(owners::mode_on_disk(stat.st_mode & libc::S_IFMT | mode & 0o7777));
+            let on_disk =
+                Mode::from_raw_mode(owners::mode_on_disk(stat.st_mode & libc::S_IFMT | mode & 0o7777));
             rustix::fs::chmod(&proc::own_path(file), on_disk).during("set the mode of a file of ours")?;
         }
         self.table.forget(identity(&stat));

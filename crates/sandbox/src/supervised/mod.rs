@@ -14,6 +14,7 @@ mod proc;
 mod program;
 mod registers;
 mod resolve;
+mod room;
 mod run;
 mod serve;
 mod supervisor;

@@ -11,13 +11,22 @@ use rustix::io::Errno;
 
 use super::area::{Kind, ROOT};
 use super::credentials::capability;
-use super::resolve::{Last, Object};
+use super::resolve::{Last, Object, Origin};
 use super::supervisor::{Caller, Supervisor, stat_of};
 use super::task::Task;
 
 /// What Docker hides of `/proc`, since it tells of the machine: files appear empty, directories are not there.
 const HIDDEN: [&str; 11] = [
-    "acpi", "asound", "interrupts", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list",
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "kmsg",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
     "timer_stats",
 ];
 
@@ -40,27 +49,38 @@ impl InProc {
     /// Opens it.
     pub(super) fn open(self, caller: &Caller<'_>, flags: OFlags) -> Result<Object, Errno> {
         let writes = flags.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC);
-        let (fd, task) = match self {
+        let owner =
+            |task: Option<Arc<Task>>| task.map(|task| task.ask(|who| (who.uid.effective, who.gid.effective)));
+        let (fd, origin) = match self {
             InProc::File(path, task) => {
                 may_look(caller, task.as_deref(), &path)?;
                 if writes && task.is_none() {
                     return Err(Errno::ROFS);
                 }
-                (open_here(&path, flags)?, task)
+                (open_here(&path, flags)?, Origin::Proc(owner(task)))
             }
-            InProc::Link(path, _, task) => (open_here(&path, flags | OFlags::NOFOLLOW)?, task),
-            InProc::Descriptor(path) => (open_here(&path, flags - OFlags::NOFOLLOW)?, None),
+            InProc::Link(path, _, task) => {
+                (open_here(&path, flags | OFlags::NOFOLLOW)?, Origin::Proc(owner(task)))
+            }
+            InProc::Descriptor(path) => (open_here(&path, flags - OFlags::NOFOLLOW)?, Origin::Descriptor),
             InProc::Text(path, text, task) => {
                 if writes {
                     return Err(Errno::ACCESS);
                 }
-                if flags.contains(OFlags::PATH) { (open_here(&path, flags)?, task) } else { (file_of(&text)?, task) }
+                let fd =
+                    if flags.contains(OFlags::PATH) { open_here(&path, flags)? } else { file_of(&text)? };
+                (fd, Origin::Written(owner(task)))
             }
             InProc::Elsewhere(_) => return Err(Errno::LOOP),
         };
         let stat = stat_of(fd.as_fd())?;
-        let of = task.map(|task| task.ask(|who| (who.uid.effective, who.gid.effective)));
-        Ok(Object { fd, stat, area: ROOT, of })
+        let area = match origin {
+            Origin::Descriptor => {
+                link_of(fd.as_fd()).ok().and_then(|link| caller.supervisor.areas.seen(&link))
+            }
+            _ => None,
+        };
+        Ok(Object { fd, stat, area: area.map_or(ROOT, |(area, _)| area), origin })
     }
 }
 
@@ -76,7 +96,8 @@ fn may_look(caller: &Caller<'_>, task: Option<&Task>, path: &[u8]) -> Result<(),
     let theirs = task.ask(|who| who.uid);
     let may = caller.task.ask(|who| {
         let id = who.uid.file;
-        [theirs.real, theirs.effective, theirs.saved].iter().all(|&their| their == id) || who.can(capability::KILL)
+        [theirs.real, theirs.effective, theirs.saved].iter().all(|&their| their == id)
+            || who.can(capability::KILL)
     });
     if may { Ok(()) } else { Err(Errno::ACCESS) }
 }
@@ -120,7 +141,11 @@ pub(super) fn look_up(
                 return if stays { link(text, None) } else { on([b"/proc/", &text[..]].concat()) };
             }
             [b"mounts"] => {
-                return if stays { link(b"self/mounts".to_vec(), None) } else { on(b"/proc/self/mounts".to_vec()) };
+                return if stays {
+                    link(b"self/mounts".to_vec(), None)
+                } else {
+                    on(b"/proc/self/mounts".to_vec())
+                };
             }
             [first] if HIDDEN.iter().any(|hidden| hidden.as_bytes() == first) => {
                 let directory = matches!(first, b"acpi" | b"asound" | b"scsi");
@@ -226,9 +251,8 @@ fn text(caller: &Caller<'_>, about: &Task, name: &[u8], path: &[&[u8]]) -> Resul
     let areas = &caller.supervisor.areas;
     let read = || {
         may_look(caller, Some(about), name)?;
-        std::fs::read(std::ffi::OsString::from_vec(host_path(path))).map_err(|error| {
-            Errno::from_io_error(&error).unwrap_or(Errno::IO)
-        })
+        std::fs::read(std::ffi::OsString::from_vec(host_path(path)))
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     };
     use std::os::unix::ffi::OsStringExt as _;
     Ok(Some(match name {
@@ -240,8 +264,12 @@ fn text(caller: &Caller<'_>, about: &Task, name: &[u8], path: &[&[u8]]) -> Resul
             }
             text
         }
-        b"mounts" => mounts(areas.iter().map(|area| (area.target.as_slice(), area.kind, area.read_only)), false),
-        b"mountinfo" => mounts(areas.iter().map(|area| (area.target.as_slice(), area.kind, area.read_only)), true),
+        b"mounts" => {
+            mounts(areas.iter().map(|area| (area.target.as_slice(), area.kind, area.read_only)), false)
+        }
+        b"mountinfo" => {
+            mounts(areas.iter().map(|area| (area.target.as_slice(), area.kind, area.read_only)), true)
+        }
         b"mountstats" => Vec::new(),
         b"uid_map" | b"gid_map" => b"         0          0 4294967295\n".to_vec(),
         _ => return Ok(None),
@@ -298,7 +326,11 @@ fn mounts<'a>(areas: impl Iterator<Item = (&'a [u8], Kind, bool)>, info: bool) -
         let mode = if read_only { "ro" } else { "rw" };
         let line = if info {
             let parent = usize::from(index != ROOT);
-            format!("{} {parent} 0:{} / {target} {mode},relatime - {filesystem} {source} {mode}\n", index + 1, index + 20)
+            format!(
+                "{} {parent} 0:{} / {target} {mode},relatime - {filesystem} {source} {mode}\n",
+                index + 1,
+                index + 20
+            )
         } else {
             format!("{source} {target} {filesystem} {mode},relatime 0 0\n")
         };
@@ -356,7 +388,8 @@ pub(super) fn link_of(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 
 /// The path on this machine of a file that a task has open.
 pub(super) fn link_of_descriptor(task: i32, fd: i32) -> Result<Vec<u8>, Errno> {
-    readlink(descriptor_path(task, fd)?.as_bytes()).map_err(|error| if error == Errno::NOENT { Errno::BADF } else { error })
+    readlink(descriptor_path(task, fd)?.as_bytes())
+        .map_err(|error| if error == Errno::NOENT { Errno::BADF } else { error })
 }
 
 /// The magic link of a descriptor of a task's.
@@ -371,4 +404,3 @@ pub(super) fn descriptor_path(task: i32, fd: i32) -> Result<CString, Errno> {
 pub(super) fn own_path(file: BorrowedFd<'_>) -> CString {
     CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("numbers hold no NUL")
 }
-

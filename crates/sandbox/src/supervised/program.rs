@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -25,7 +26,7 @@ const FIRST_LINE: usize = 256;
 /// Program headers are looked for in so many bytes at the beginning of a file.
 const HEADERS: usize = 4096;
 /// How much of a loader is searched for its options.
-const LOADER: usize = 4 << 20;
+const LOADER: u64 = 4 << 20;
 /// The longest name that a task has (`TASK_COMM_LEN`, less its end).
 const NAME: usize = 15;
 
@@ -51,8 +52,24 @@ pub(super) enum Argument {
     First,
 }
 
+impl Argument {
+    /// How many bytes it takes.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Argument::Text(text) => text.to_bytes_with_nul().len(),
+            Argument::First => 1,
+        }
+    }
+}
+
 /// Finds out what to execute for a call with this path.
-pub(super) fn find(caller: &Caller<'_>, at: i32, path: &[u8], last: Last, by_descriptor: bool) -> Result<Program, Errno> {
+pub(super) fn find(
+    caller: &Caller<'_>,
+    at: i32,
+    path: &[u8],
+    last: Last,
+    by_descriptor: bool,
+) -> Result<Program, Errno> {
     let mut invoked = path.to_vec();
     let mut object = if by_descriptor {
         let object = caller.descriptor(at)?;
@@ -85,14 +102,20 @@ pub(super) fn find(caller: &Caller<'_>, at: i32, path: &[u8], last: Last, by_des
         let (host, seen) = paths(caller, &object)?;
         let grant = grant(caller, &object);
         let Some(loader) = loader(&file, head)? else {
-            return Ok(Program { file: named(caller, &name, &object, &host)?, replaces, arguments, path: seen, grant });
+            return Ok(Program {
+                file: named(caller, &name, &object, &host)?,
+                replaces,
+                arguments,
+                path: seen,
+                grant,
+            });
         };
         let loader = caller.object(libc::AT_FDCWD, &loader, Last::Follow, WHICH)?;
         let loader_file = open(caller, &loader)?;
         let (loader_host, _) = paths(caller, &loader)?;
         let first = if replaces == 0 { Argument::First } else { arguments.remove(0) };
         let mut new = vec![Argument::Text(text(b"ld.so")?)];
-        if takes_name(&loader_file)? {
+        if takes_name(caller, &loader, &loader_file)? {
             new.extend([Argument::Text(text(b"--argv0")?), first]);
         }
         new.push(Argument::Text(text(&seen)?));
@@ -191,11 +214,21 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Result<u64, Errno> {
 
 /// Whether a loader has the option `--argv0` (glibc 2.33, musl 1.2): without it a program learns its path instead of the
 /// name it was called by.
-fn takes_name(loader: &File) -> Result<bool, Errno> {
+fn takes_name(caller: &Caller<'_>, object: &Object, loader: &File) -> Result<bool, Errno> {
+    let version = (identity(&object.stat), object.stat.st_ctime, object.stat.st_ctime_nsec);
+    if let Some(takes) = lock(&caller.supervisor.loaders).get(&version) {
+        return Ok(*takes);
+    }
     let mut bytes = Vec::new();
-    use std::io::Read;
-    loader.take(LOADER as u64).read_to_end(&mut bytes).map_err(|_| Errno::IO)?;
-    Ok(bytes.windows(5).any(|window| window == b"argv0"))
+    loader.take(LOADER).read_to_end(&mut bytes).map_err(|_| Errno::IO)?;
+    let takes = bytes.windows(5).any(|window| window == b"argv0");
+    let mut loaders = lock(&caller.supervisor.loaders);
+    // An image has one or two.
+    if loaders.len() >= 64 {
+        loaders.clear();
+    }
+    loaders.insert(version, takes);
+    Ok(takes)
 }
 
 /// A path for the kernel that ends in the name that the process is to have: a link to the file.

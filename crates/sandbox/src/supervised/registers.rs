@@ -76,7 +76,22 @@ impl Registers {
         self.0.rsp.saturating_sub(RED_ZONE)
     }
 
-    pub(super) fn is_exec(&self) -> bool {
-        [libc::SYS_execve, libc::SYS_execveat].contains(&self.number())
+    /// The top of the stack.
+    pub(super) fn stack(&self) -> u64 {
+        self.0.rsp
+    }
+
+    /// Makes it a call for more memory. mmap(2)
+    pub(super) fn map(&mut self, length: u64) {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        self.set_number(libc::SYS_mmap);
+        self.set_arguments([0, length, protection as u64, flags as u64, u64::MAX, 0]);
+    }
+
+    /// Whether the call is a clone(2) whose child is in the same memory.
+    pub(super) fn shares_memory(&self) -> bool {
+        self.number() == libc::SYS_vfork
+            || self.number() == libc::SYS_clone && self.arguments()[0] & libc::CLONE_VM as u64 != 0
     }
 }

@@ -30,8 +30,20 @@ pub(super) struct Object {
     pub(super) fd: OwnedFd,
     pub(super) stat: libc::stat,
     pub(super) area: usize,
-    /// Whose it is if it is a file of `/proc` that belongs to a process.
-    pub(super) of: Option<(u32, u32)>,
+    pub(super) origin: Origin,
+}
+
+/// By which way an open file was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By its path.
+    Path,
+    /// As somebody's descriptor: it may have no path.
+    Descriptor,
+    /// In `/proc`; and whose it is, if it is about a process.
+    Proc(Option<(u32, u32)>),
+    /// In `/proc`, where something else is to be read in its place.
+    Written(Option<(u32, u32)>),
 }
 
 /// A place for a name.
@@ -140,12 +152,12 @@ impl<'a> Caller<'a> {
         if fd == libc::AT_FDCWD {
             let fd = self.task.place().directory.try_clone().map_err(|_| Errno::MFILE)?;
             let stat = stat_of(fd.as_fd())?;
-            return Ok(Object { fd, stat, area: ROOT, of: None });
+            return Ok(Object { fd, stat, area: ROOT, origin: Origin::Descriptor });
         }
         let path = proc::descriptor_path(self.task.id, fd)?;
         let fd = rustix::fs::openat(CWD, path, WHICH, Mode::empty()).map_err(bad_descriptor)?;
         let stat = stat_of(fd.as_fd())?;
-        Ok(Object { fd, stat, area: ROOT, of: None })
+        Ok(Object { fd, stat, area: ROOT, origin: Origin::Descriptor })
     }
 
     /// Opens what is at a path.
@@ -163,9 +175,10 @@ impl<'a> Caller<'a> {
             End::Name { directory, name, slash } => {
                 let flags = if slash { flags | OFlags::DIRECTORY } else { flags };
                 let fd = rustix::fs::openat(&*directory.fd, &name, flags | OFlags::NOFOLLOW, Mode::empty());
-                let fd = fd.map_err(|error| if slash && error == Errno::LOOP { Errno::NOTDIR } else { error })?;
+                let fd =
+                    fd.map_err(|error| if slash && error == Errno::LOOP { Errno::NOTDIR } else { error })?;
                 let stat = stat_of(fd.as_fd())?;
-                Ok(Object { fd, stat, area: directory.area, of: None })
+                Ok(Object { fd, stat, area: directory.area, origin: Origin::Path })
             }
         }
     }
@@ -192,15 +205,20 @@ impl<'a> Caller<'a> {
         match open_in(areas.fd(area), rest, flags, Mode::empty(), within) {
             Ok(fd) => match stat_of(fd.as_fd()) {
                 Ok(stat) if areas.is_covered(identity(&stat)) => None,
-                Ok(stat) => Some(Ok(Object { fd, stat, area, of: None })),
+                Ok(stat) => Some(Ok(Object { fd, stat, area, origin: Origin::Path })),
                 Err(error) => Some(Err(error)),
             },
             Err(Errno::LOOP) if area != ROOT => None,
             // A link may lead to where something is mounted, of which the kernel knows nothing.
             Err(error @ (Errno::NOENT | Errno::NOTDIR)) if area == ROOT => {
                 let straight = within | ResolveFlags::NO_SYMLINKS;
-                let tried = || open_in(areas.fd(area), rest, WHICH | OFlags::NOFOLLOW, Mode::empty(), straight);
-                if dots || tried().err() == Some(Errno::LOOP) || tried().is_ok() { None } else { Some(Err(error)) }
+                let tried =
+                    || open_in(areas.fd(area), rest, WHICH | OFlags::NOFOLLOW, Mode::empty(), straight);
+                if dots || tried().err() == Some(Errno::LOOP) || tried().is_ok() {
+                    None
+                } else {
+                    Some(Err(error))
+                }
             }
             Err(error) => Some(Err(error)),
         }
@@ -357,7 +375,7 @@ impl Level {
     fn reopen(&self, flags: OFlags) -> Result<Object, Errno> {
         let fd = reopen(self.fd.as_fd(), flags)?;
         let stat = stat_of(fd.as_fd())?;
-        Ok(Object { fd, stat, area: self.area, of: None })
+        Ok(Object { fd, stat, area: self.area, origin: Origin::Path })
     }
 }
 

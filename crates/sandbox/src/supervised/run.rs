@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -17,7 +17,8 @@ use nix::unistd::Pid;
 use owners::Table;
 use rustix::fs::Mode;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior};
 
@@ -32,8 +33,8 @@ use crate::helper::aside::Aside;
 use crate::helper::{Helper, program};
 use crate::job::Report;
 use crate::process::{Exit, Network, Process, User};
-use crate::sys::notify::{self, Listener};
 use crate::sys::landlock;
+use crate::sys::notify::{self, Listener};
 
 /// How long processes have between the signal of a cancel and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
@@ -65,6 +66,10 @@ pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> 
     let place = work_dir.join(format!(".rehearsal-{}-{now}", std::process::id()));
     fs::create_dir(&place).during(format_args!("make a directory in {}", work_dir.display()))?;
     let result = (|| {
+        let found = rustix::fs::statvfs(&place).during("statvfs")?;
+        if found.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+            return Err(Failure::because("run a program from the work directory: it is mounted noexec"));
+        }
         let dir = place.join("root");
         for name in ["", "dev", "proc", "sys"] {
             fs::create_dir(dir.join(name)).during("make a directory in the work directory")?;
@@ -91,7 +96,9 @@ pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> 
         aside.restore()?;
         match result?.0 {
             Exit::Code(SMALLEST_EXIT) => Ok(()),
-            other => Err(Failure::because(format!("run a program from the work directory: it ended with {other:?}"))),
+            other => Err(Failure::because(format!(
+                "run a program from the work directory: it ended with {other:?}"
+            ))),
         }
     })();
     // What cannot be removed is left in the work directory, which is removed as a whole.
@@ -154,7 +161,8 @@ fn supervise(
         .during("copy a descriptor")?;
     let child = helper.fork(|| {
         confine(&root, &allowed)?;
-        let listener = notify::install(&mut filter::filter()).during("install a seccomp filter with a listener")?;
+        let listener =
+            notify::install(&mut filter::filter()).during("install a seccomp filter with a listener")?;
         send(&theirs, listener.as_fd()).during("hand over the listener")?;
         drop(listener);
         // Served from here on. The supervisor says when.
@@ -181,6 +189,7 @@ fn supervise(
         tasks: Tasks::default(),
         owners: table.into(),
         programs: scratch.0.join("programs"),
+        loaders: Mutex::default(),
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         waiting: AtomicUsize::new(0),

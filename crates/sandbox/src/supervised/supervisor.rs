@@ -1,5 +1,6 @@
 //! The supervisor: what its threads share, and what a file is said to be.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -24,6 +25,8 @@ pub(super) struct Supervisor {
     pub(super) owners: Mutex<Table>,
     /// A directory for links to loaders, by which a program gets its name.
     pub(super) programs: PathBuf,
+    /// Which loaders take the name of a program as an option; by identity and change time.
+    pub(super) loaders: Mutex<HashMap<(Identity, i64, i64), bool>>,
     /// Who we are, whose every file in the tree is.
     pub(super) uid: u32,
     pub(super) gid: u32,

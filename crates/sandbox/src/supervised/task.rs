@@ -109,7 +109,13 @@ impl Tasks {
     }
 
     /// A process executes another program. The thread that asked for it is its only one now and has its number.
-    pub(super) fn executed(&self, process: i32, by: i32, program: Vec<u8>, change: impl FnOnce(&mut Credentials)) {
+    pub(super) fn executed(
+        &self,
+        process: i32,
+        by: i32,
+        program: Vec<u8>,
+        change: impl FnOnce(&mut Credentials),
+    ) {
         let mut tasks = lock(&self.0);
         let Some(old) = tasks.remove(&by) else { return };
         let new = Task {

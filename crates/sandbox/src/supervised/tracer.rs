@@ -11,10 +11,11 @@ use nix::unistd::Pid;
 use rustix::io::Errno;
 
 use super::credentials::Grant;
-use super::program::{self, Argument, Program};
 use super::proc;
+use super::program::{self, Argument, Program};
 use super::registers::Registers;
 use super::resolve::{Last, WHICH};
+use super::room::{Filling, PIECE, Room, Space};
 use super::supervisor::{Caller, Supervisor};
 use crate::process::Exit;
 use crate::sys::trace::{self, Event};
@@ -24,13 +25,22 @@ const ARGUMENTS: usize = 256 * 1024;
 /// The longest address of a socket in the tree. unix(7)
 const SOCKET_PATH: usize = 108;
 
-/// What a stopped thread was in the middle of.
+/// What a thread is in the middle of.
 #[derive(Debug)]
-enum Pending {
-    /// A call with changed arguments: the registers as the thread had them.
-    Changed(Registers),
+struct Pending {
+    /// The registers as it had them.
+    before: Registers,
+    doing: Doing,
+}
+
+#[derive(Debug)]
+enum Doing {
+    /// A call with changed arguments, which are in this room.
+    Changed(#[expect(dead_code, reason = "it is given back at the end")] Room),
     /// An exec.
-    Exec { before: Registers, path: Vec<u8>, grant: Grant },
+    Exec { path: Vec<u8>, grant: Grant, _room: Room },
+    /// Mapping so much memory, for the call that comes after it.
+    Map(u64),
 }
 
 /// The state of the one thread that traces.
@@ -39,6 +49,8 @@ pub(super) struct Tracer<'a> {
     supervisor: &'a Supervisor,
     main: i32,
     pending: HashMap<i32, Pending>,
+    /// The address space of each thread.
+    spaces: HashMap<i32, Space>,
     /// Threads that have stopped for the first time before their parent told us of them.
     early: HashSet<i32>,
     exit: Option<Exit>,
@@ -55,7 +67,14 @@ impl<'a> Tracer<'a> {
             | Options::PTRACE_O_TRACESYSGOOD
             | Options::PTRACE_O_EXITKILL;
         ptrace::seize(Pid::from_raw(main), options)?;
-        Ok(Tracer { supervisor, main, pending: HashMap::new(), early: HashSet::new(), exit: None })
+        Ok(Tracer {
+            supervisor,
+            main,
+            pending: HashMap::new(),
+            spaces: HashMap::new(),
+            early: HashSet::new(),
+            exit: None,
+        })
     }
 
     /// Stays until the main process and everything it left behind are gone.
@@ -73,6 +92,7 @@ impl<'a> Tracer<'a> {
     fn gone(&mut self, task: i32, exit: Exit) {
         self.supervisor.tasks.gone(task);
         self.pending.remove(&task);
+        self.spaces.remove(&task);
         self.early.remove(&task);
         if task == self.main && self.exit.is_none() {
             self.exit = Some(exit);
@@ -87,7 +107,9 @@ impl<'a> Tracer<'a> {
         match event {
             libc::PTRACE_EVENT_SECCOMP => self.call(task),
             libc::PTRACE_EVENT_EXEC => self.executed(task),
-            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => self.birth(task, event),
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
+                self.birth(task, event)
+            }
             libc::PTRACE_EVENT_STOP => {
                 if self.supervisor.tasks.get(task).is_none() {
                     self.early.insert(task);
@@ -110,6 +132,13 @@ impl<'a> Tracer<'a> {
             let is_thread = event == libc::PTRACE_EVENT_CLONE
                 && std::fs::exists(format!("/proc/{parent}/task/{child}")).unwrap_or_default();
             self.supervisor.tasks.born(child, parent, is_thread);
+            let shared = is_thread
+                || event == libc::PTRACE_EVENT_VFORK
+                || Registers::read(parent).is_ok_and(|registers| registers.shares_memory());
+            if let Some(space) = self.spaces.get(&parent) {
+                let space = if shared { space.clone() } else { space.forked() };
+                self.spaces.insert(child, space);
+            }
             if self.exit.is_some() {
                 let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
             }
@@ -125,22 +154,23 @@ impl<'a> Tracer<'a> {
         let Ok(before) = Registers::read(task) else { return };
         let Some(about) = self.supervisor.tasks.get(task) else { return go_on(task, 0) };
         let caller = Caller { supervisor: self.supervisor, task: &about };
+        let space = self.spaces.entry(task).or_default().clone();
         let mut registers = before;
         let changed = match before.number() {
-            libc::SYS_execve | libc::SYS_execveat => execute(&caller, &mut registers),
-            libc::SYS_bind | libc::SYS_connect => address(&caller, &mut registers),
-            libc::SYS_inotify_add_watch => watch(&caller, &mut registers),
+            libc::SYS_execve | libc::SYS_execveat => execute(&caller, &space, &mut registers),
+            libc::SYS_bind | libc::SYS_connect => address(&caller, &space, &mut registers),
+            libc::SYS_inotify_add_watch => watch(&caller, &space, &mut registers),
             _ => Ok(None),
         };
         match changed {
             Ok(None) => go_on(task, 0),
-            Ok(Some(program)) => {
-                let pending = match program {
-                    Change::Arguments => Pending::Changed(before),
-                    Change::Program { path, grant } => Pending::Exec { before, path, grant },
-                };
+            Ok(Some(doing)) => {
+                if let Doing::Map(length) = doing {
+                    registers = before;
+                    registers.map(length);
+                }
                 if registers.write(task).is_ok() {
-                    self.pending.insert(task, pending);
+                    self.pending.insert(task, Pending { before, doing });
                     let _ = trace::go_on(task, 0, true);
                 }
             }
@@ -155,10 +185,20 @@ impl<'a> Tracer<'a> {
 
     /// A call with changed arguments has returned: the thread finds its registers as it left them.
     fn returned(&mut self, task: i32) {
-        if let (Some(Pending::Changed(before) | Pending::Exec { before, .. }), Ok(now)) =
+        if let (Some(Pending { before, doing }), Ok(now)) =
             (self.pending.remove(&task), Registers::read(task))
         {
-            let _ = before.after(now.result()).write(task);
+            let result = now.result();
+            let registers = match doing {
+                // An error is a number right below 0.
+                Doing::Map(_) if result > u64::MAX - 4096 => before.after(result),
+                Doing::Map(length) => {
+                    self.spaces.entry(task).or_default().add(result, length);
+                    before.again()
+                }
+                Doing::Changed(_) | Doing::Exec { .. } => before.after(result),
+            };
+            let _ = registers.write(task);
         }
         go_on(task, 0);
     }
@@ -166,10 +206,14 @@ impl<'a> Tracer<'a> {
     fn executed(&mut self, process: i32) {
         let by = ptrace::getevent(Pid::from_raw(process)).ok().and_then(|by| i32::try_from(by).ok());
         let by = by.unwrap_or(process);
-        if let Some(Pending::Exec { path, grant, .. }) = self.pending.remove(&by) {
+        if let Some(Pending { doing: Doing::Exec { path, grant, .. }, .. }) = self.pending.remove(&by) {
             self.supervisor.tasks.executed(process, by, path, |who| who.execute(&grant));
         }
         self.pending.remove(&process);
+        self.spaces.remove(&by);
+        if let Ok(registers) = Registers::read(process) {
+            self.spaces.insert(process, Space::new(registers.stack()));
+        }
         go_on(process, 0);
     }
 }
@@ -178,14 +222,8 @@ fn go_on(task: i32, signal: i32) {
     let _ = trace::go_on(task, signal, false);
 }
 
-/// What was changed about a call.
-enum Change {
-    Arguments,
-    Program { path: Vec<u8>, grant: Grant },
-}
-
 /// Makes an exec one of the file that it means.
-fn execute(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Result<Option<Doing>, Errno> {
     let arguments = registers.arguments();
     let memory = caller.memory();
     let (at, path, argv, env, flags) = if registers.number() == libc::SYS_execveat {
@@ -199,7 +237,14 @@ fn execute(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Chan
     let Program { file, replaces, arguments: new, path, grant } = program;
     let old = memory.read_pointers(argv, ARGUMENTS)?;
 
-    let mut below = Below::new(registers);
+    let texts: usize = new.iter().map(Argument::length).sum();
+    let size = (file.to_bytes_with_nul().len() + texts + 8 * (old.len() + new.len() + 1)) as u64
+        + PIECE * (new.len() as u64 + 4);
+    let room = match space.room(registers, size) {
+        Ok(room) => room,
+        Err(length) => return Ok(Some(Doing::Map(length))),
+    };
+    let mut below = Filling::new(&room);
     let file = below.push(file.to_bytes_with_nul());
     let argv = if new.is_empty() {
         argv
@@ -222,12 +267,12 @@ fn execute(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Chan
     below.write(caller)?;
     registers.set_number(libc::SYS_execve);
     registers.set_arguments([file, argv, env, 0, 0, 0]);
-    Ok(Some(Change::Program { path, grant }))
+    Ok(Some(Doing::Exec { path, grant, _room: room }))
 }
 
 /// Gives a socket's address the path that the kernel knows it by. It stands in the root, so that the path from there is
 /// shorter than the caller's own, if it has no links.
-fn address(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Result<Option<Doing>, Errno> {
     let mut arguments = registers.arguments();
     let length = usize::try_from(arguments[2]).unwrap_or(usize::MAX);
     let memory = caller.memory();
@@ -271,56 +316,36 @@ fn address(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Chan
     let mut bytes = address[..2].to_vec();
     bytes.extend(short);
     bytes.push(0);
-    let mut below = Below::new(registers);
     arguments[2] = bytes.len() as u64;
-    arguments[1] = below.push(&bytes);
-    below.write(caller)?;
-    registers.set_arguments(arguments);
-    Ok(Some(Change::Arguments))
+    point(caller, space, registers, arguments, &bytes)
 }
 
 /// Gives inotify the path that the kernel knows.
-fn watch(caller: &Caller<'_>, registers: &mut Registers) -> Result<Option<Change>, Errno> {
+fn watch(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Result<Option<Doing>, Errno> {
     const DONT_FOLLOW: u64 = libc::IN_DONT_FOLLOW as u64;
-    let mut arguments = registers.arguments();
+    let arguments = registers.arguments();
     let path = caller.memory().read_path(arguments[1])?;
     let last = if arguments[2] & DONT_FOLLOW == 0 { Last::Follow } else { Last::Stay };
     let object = caller.object(libc::AT_FDCWD, path.to_bytes(), last, WHICH)?;
     let host = CString::new(proc::link_of(object.fd.as_fd())?).map_err(|_| Errno::NOENT)?;
-    let mut below = Below::new(registers);
-    arguments[1] = below.push(host.to_bytes_with_nul());
+    point(caller, space, registers, arguments, host.to_bytes_with_nul())
+}
+
+/// Makes the second argument of a call point to these bytes.
+fn point(
+    caller: &Caller<'_>,
+    space: &Space,
+    registers: &mut Registers,
+    mut arguments: [u64; 6],
+    bytes: &[u8],
+) -> Result<Option<Doing>, Errno> {
+    let room = match space.room(registers, bytes.len() as u64 + 2 * PIECE) {
+        Ok(room) => room,
+        Err(length) => return Ok(Some(Doing::Map(length))),
+    };
+    let mut below = Filling::new(&room);
+    arguments[1] = below.push(bytes);
     below.write(caller)?;
     registers.set_arguments(arguments);
-    Ok(Some(Change::Arguments))
-}
-
-/// Bytes to be put below the stack of a stopped thread, where nothing of it is.
-struct Below {
-    top: u64,
-    /// The bytes, the last of which will be right below `top`; pieces are put in front.
-    pieces: Vec<(u64, Vec<u8>)>,
-    next: u64,
-}
-
-impl Below {
-    fn new(registers: &Registers) -> Self {
-        let top = registers.below_stack() & !15;
-        Below { top, pieces: Vec::new(), next: top }
-    }
-
-    /// The address that the bytes will have.
-    fn push(&mut self, bytes: &[u8]) -> u64 {
-        self.next = self.next.saturating_sub(bytes.len() as u64) & !15;
-        self.pieces.push((self.next, bytes.to_vec()));
-        self.next
-    }
-
-    fn write(self, caller: &Caller<'_>) -> Result<(), Errno> {
-        let mut block = vec![0; usize::try_from(self.top - self.next).map_err(|_| Errno::TOOBIG)?];
-        for (address, bytes) in &self.pieces {
-            let begin = usize::try_from(address - self.next).map_err(|_| Errno::TOOBIG)?;
-            block[begin..begin + bytes.len()].copy_from_slice(bytes);
-        }
-        caller.memory().write_growing(self.next, &block).map_err(|_| Errno::TOOBIG)
-    }
+    Ok(Some(Doing::Changed(room)))
 }

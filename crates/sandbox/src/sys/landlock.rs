@@ -48,8 +48,7 @@ pub(crate) fn restrict(directories: &[BorrowedFd<'_>]) -> io::Result<()> {
 
 fn create(ruleset: &Ruleset, size: usize) -> io::Result<OwnedFd> {
     // SAFETY: `ruleset` is a live struct of at least `size` bytes.
-    let result =
-        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const *ruleset, size, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const *ruleset, size, 0) };
     match i32::try_from(result) {
         // SAFETY: the call has just made this descriptor.
         Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

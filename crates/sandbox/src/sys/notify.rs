@@ -31,9 +31,8 @@ pub(crate) fn install(filter: &mut [libc::sock_filter]) -> io::Result<Listener> 
     };
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     // SAFETY: `program` points to `len` instructions which outlive the call; the kernel copies and verifies them.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     let fd = i32::try_from(result).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -103,12 +102,6 @@ impl Listener {
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
         self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut added)
-    }
-
-    /// Whether the caller still waits: then what was read from its memory was its own.
-    pub(crate) fn is_waiting(&self, id: u64) -> bool {
-        let mut id = id;
-        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id).is_ok()
     }
 
     /// Runs the caller on this processor once it is answered, which halves the way there and back. Linux 6.6; without

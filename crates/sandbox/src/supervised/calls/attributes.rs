@@ -11,7 +11,7 @@ use super::super::access;
 use super::super::area::Kind;
 use super::super::credentials::capability;
 use super::super::proc;
-use super::super::resolve::{Last, Object};
+use super::super::resolve::{Last, Object, Origin};
 use super::super::serve::Answer;
 use super::super::supervisor::{Caller, errno, file_type, identity};
 use super::super::task::lock;
@@ -24,7 +24,7 @@ pub(super) fn changeable(caller: &Caller<'_>, object: &Object) -> Result<(), Err
     let link = proc::link_of(object.fd.as_fd())?;
     let link = link.strip_suffix(b" (deleted)").unwrap_or(&link);
     let (area, _) = areas.seen(link).ok_or(Errno::PERM)?;
-    if areas.get(area).kind != Kind::Tree || object.of.is_some() {
+    if areas.get(area).kind != Kind::Tree || matches!(object.origin, Origin::Proc(_) | Origin::Written(_)) {
         return Err(Errno::PERM);
     }
     areas.may_change(area)
@@ -123,16 +123,17 @@ fn set_owner(caller: &Caller<'_>, object: &Object, uid: u32, gid: u32) -> Result
     lock(&sv.owners).change(identity(&object.stat), |entry| {
         entry.uid = if uid == SAME { seen.st_uid } else { uid };
         entry.gid = if gid == SAME { seen.st_gid } else { gid };
-        entry.mode = remembered_mode(mode, object.stat.st_mode).filter(|_| {
-            mode & 0o7777 != object.stat.st_mode & 0o7777 || file_type(&seen) != file_type(&object.stat)
-        });
+        entry.mode = remembered_mode(mode, object.stat.st_mode);
         entry.capability = None;
     });
     Ok(Answer::Value(0))
 }
 
 /// utimensat(2).
-pub(super) fn set_times(caller: &Caller<'_>, [at, path, times, flags, ..]: [u64; 6]) -> Result<Answer, Errno> {
+pub(super) fn set_times(
+    caller: &Caller<'_>,
+    [at, path, times, flags, ..]: [u64; 6],
+) -> Result<Answer, Errno> {
     let times: Option<[libc::timespec; 2]> = if times == 0 {
         None
     } else {

@@ -85,7 +85,9 @@ fn set_on(
         return Ok(Answer::Value(0));
     }
     // Version 2 has 20 bytes, version 3, with the root of a user namespace, 24. linux/capability.h
-    if file_type(&object.stat) != libc::S_IFREG || !matches!((size, bytes.get(3)), (20, Some(2)) | (24, Some(3))) {
+    if file_type(&object.stat) != libc::S_IFREG
+        || !matches!((size, bytes.get(3)), (20, Some(2)) | (24, Some(3)))
+    {
         return Err(Errno::INVAL);
     }
     bytes.truncate(20);

@@ -8,15 +8,15 @@ use rustix::io::Errno;
 use super::super::access;
 use super::super::area::Kind;
 use super::super::proc::{self, InProc};
-use super::super::resolve::{End, Last, Object};
+use super::super::resolve::{End, Last, Object, Origin};
 use super::super::serve::Answer;
-use super::super::supervisor::{Caller, errno, file_type, stat_in};
+use super::super::supervisor::{Caller, errno, file_type};
 use crate::sys::plain;
 
 /// What a file is said to be.
 fn seen(caller: &Caller<'_>, object: &Object) -> libc::stat {
     let mut stat = caller.supervisor.seen(object.stat);
-    if let Some(of) = object.of {
+    if let Origin::Proc(Some(of)) | Origin::Written(Some(of)) = object.origin {
         (stat.st_uid, stat.st_gid) = of;
     }
     stat
@@ -111,10 +111,7 @@ pub(super) fn access(caller: &Caller<'_>, [at, path, mode, flags, ..]: [u64; 6])
 }
 
 /// readlinkat(2).
-pub(super) fn readlink(
-    caller: &Caller<'_>,
-    [at, path, buffer, size, ..]: [u64; 6],
-) -> Result<Answer, Errno> {
+pub(super) fn readlink(caller: &Caller<'_>, [at, path, buffer, size, ..]: [u64; 6]) -> Result<Answer, Errno> {
     if size as i32 <= 0 {
         return Err(Errno::INVAL);
     }
@@ -134,7 +131,7 @@ fn text_of_link(caller: &Caller<'_>, at: i32, path: &[u8]) -> Result<Vec<u8>, Er
     let object = caller.object(at, path, Last::Stay, super::super::resolve::WHICH);
     match object {
         // Links of /proc say something else than the machine's.
-        Ok(object) if object.of.is_none() && !is_in_proc(&object) => {
+        Ok(object) if object.origin == Origin::Path => {
             if file_type(&object.stat) != libc::S_IFLNK {
                 return Err(Errno::INVAL);
             }
@@ -150,9 +147,4 @@ fn text_of_link(caller: &Caller<'_>, at: i32, path: &[u8]) -> Result<Vec<u8>, Er
             _ => Err(Errno::INVAL),
         },
     }
-}
-
-/// True for what lies on the filesystem of `/proc`.
-fn is_in_proc(object: &Object) -> bool {
-    stat_in(rustix::fs::CWD, c"/proc").is_ok_and(|proc| proc.st_dev == object.stat.st_dev)
 }

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use super::super::access;
 use super::super::area::Kind;
-use super::super::resolve::{Last, Object, WHICH, open_in, reopen};
+use super::super::credentials::capability;
+use super::super::resolve::{Last, Object, Origin, WHICH, open_in, reopen};
 use super::super::serve::Answer;
 use super::super::supervisor::{Caller, file_type, identity, stat_of};
 use super::super::task::lock;
@@ -95,14 +96,23 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
         _ if asked.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
         _ => {}
     }
-    let tree = object.of.is_none() && sv.areas.get(object.area).kind == Kind::Tree;
-    if tree {
+    let special = matches!(file_type(&object.stat), libc::S_IFIFO | libc::S_IFCHR);
+    let checked = match object.origin {
+        Origin::Path => sv.areas.get(object.area).kind == Kind::Tree,
+        // Who has a pipe or a terminal open may open it again, as its owner is made to be natively.
+        Origin::Descriptor => !special,
+        Origin::Proc(_) | Origin::Written(_) => false,
+    };
+    if checked {
         access::check(&who, &seen, wanted)?;
     }
     if wanted & access::WRITE != 0 && matches!(file_type(&seen), libc::S_IFREG | libc::S_IFDIR) {
         sv.areas.may_change(object.area)?;
     }
     let flags = flags | (asked & OFlags::TRUNC);
+    if wanted & access::WRITE != 0 && file_type(&seen) == libc::S_IFREG {
+        lose_privileges(caller, &object, &seen);
+    }
     match file_type(&seen) {
         libc::S_IFCHR | libc::S_IFBLK if file_type(&object.stat) == libc::S_IFREG => {
             device(seen.st_rdev, flags).map(|fd| Answer::Descriptor { fd, close_on_exec })
@@ -114,12 +124,28 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
             }
             Ok(Answer::Fifo { fifo: object.fd, flags, close_on_exec })
         }
-        // Something in /proc or behind a descriptor: opened as it was found, since there may be no other way to it.
-        _ if !tree || object.of.is_some() || is_proc(&path) => {
+        _ if matches!(object.origin, Origin::Written(_)) => {
             let object = caller.object(at, path.to_bytes(), last, flags)?;
             Ok(Answer::Descriptor { fd: object.fd, close_on_exec })
         }
         _ => Ok(Answer::Descriptor { fd: reopen(object.fd.as_fd(), flags)?, close_on_exec }),
+    }
+}
+
+/// Natively a file that is written to loses its capabilities, and its set-id bits but for root. We do not see the write.
+fn lose_privileges(caller: &Caller<'_>, object: &Object, seen: &libc::stat) {
+    let keeps = caller.task.ask(|who| who.can(capability::FSETID));
+    let set_id = seen.st_mode & (libc::S_ISUID | libc::S_ISGID) != 0;
+    let mut owners = lock(&caller.supervisor.owners);
+    let file = identity(&object.stat);
+    if owners.get(file).is_some_and(|entry| entry.capability.is_some() || set_id && !keeps) {
+        owners.change(file, |entry| {
+            entry.capability = None;
+            if !keeps {
+                let mode = seen.st_mode & !(libc::S_ISUID | libc::S_ISGID);
+                entry.mode = owners::remembered_mode(mode, object.stat.st_mode);
+            }
+        });
     }
 }
 
@@ -130,10 +156,6 @@ fn which(object: &Object) -> Result<OwnedFd, Errno> {
         libc::S_IFDIR => reopen(object.fd.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC),
         _ => reopen(object.fd.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC),
     }
-}
-
-fn is_proc(path: &std::ffi::CStr) -> bool {
-    path.to_bytes().starts_with(b"/proc") || path.to_bytes().starts_with(b"/dev/")
 }
 
 /// Makes a file, if there is none. `None` if there is one that may be opened instead.
@@ -164,7 +186,7 @@ fn create(
             // The link may lead to where nothing is yet.
             return match caller.object(at, path, Last::Follow, WHICH) {
                 Ok(_) => Ok(None),
-                Err(Errno::NOENT) => create_at_end(caller, at, path, asked, flags, mode).map(Some),
+                Err(Errno::NOENT) => create_at_end(caller, at, path, flags, mode).map(Some),
                 Err(error) => Err(error),
             };
         }
@@ -203,7 +225,6 @@ fn create_at_end(
     caller: &Caller<'_>,
     at: i32,
     path: &[u8],
-    asked: OFlags,
     flags: OFlags,
     mode: u32,
 ) -> Result<OwnedFd, Errno> {
@@ -225,7 +246,6 @@ fn create_at_end(
                 return make(caller, &parent, flags, mode)?.ok_or(Errno::EXIST);
             }
             Err(_) => {
-                let _ = asked;
                 return caller.object(at, &path, Last::Stay, flags).map(|object| object.fd);
             }
         }
@@ -286,4 +306,3 @@ pub(super) fn forget(caller: &Caller<'_>, stat: &libc::stat) {
         lock(&caller.supervisor.owners).forget(identity(stat));
     }
 }
-
