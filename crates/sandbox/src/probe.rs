@@ -181,6 +181,8 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
          capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
     } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
         "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
+    } else if starts(&["supervise a program"]) {
+        "build on x86-64, or run as user 0 with the capability SYS_ADMIN"
     } else if starts(&["install a seccomp filter"]) {
         "run on Linux 5.19 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
     } else if starts(&["ptrace"]) {

@@ -237,7 +237,7 @@ impl<'a> Furnisher<'a> {
         if file_type(&stat) != libc::S_IFLNK {
             let on_disk =
                 Mode::from_raw_mode(owners::mode_on_disk(stat.st_mode & libc::S_IFMT | mode & 0o7777));
-            rustix::fs::chmod(&proc::own_path(file), on_disk).during("set the mode of a file of ours")?;
+            rustix::fs::chmod(proc::own_path(file), on_disk).during("set the mode of a file of ours")?;
         }
         self.table.forget(identity(&stat));
         self.table.change(identity(&stat), |entry| {

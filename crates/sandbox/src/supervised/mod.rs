@@ -3,24 +3,44 @@
 //! A supervisor answers the system calls of a `RUN` that take a path or ask who somebody is; see
 //! `docs/decisions/0007-supervised-isolation.md`. This module holds the supervisor, which runs in the helper.
 
+#[cfg(target_arch = "x86_64")]
 mod access;
+#[cfg(target_arch = "x86_64")]
 mod area;
+#[cfg(target_arch = "x86_64")]
 mod calls;
+#[cfg(target_arch = "x86_64")]
 mod credentials;
+#[cfg(target_arch = "x86_64")]
 mod filter;
+#[cfg(target_arch = "x86_64")]
 mod furnish;
+#[cfg(target_arch = "x86_64")]
 mod memory;
+#[cfg(target_arch = "x86_64")]
 mod proc;
+#[cfg(target_arch = "x86_64")]
 mod program;
+#[cfg(target_arch = "x86_64")]
 mod registers;
+#[cfg(target_arch = "x86_64")]
 mod resolve;
+#[cfg(target_arch = "x86_64")]
 mod room;
+#[cfg(target_arch = "x86_64")]
 mod run;
+#[cfg(target_arch = "x86_64")]
 mod serve;
+#[cfg(target_arch = "x86_64")]
 mod supervisor;
+#[cfg(target_arch = "x86_64")]
 mod task;
+#[cfg(target_arch = "x86_64")]
 mod tracer;
 
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use elsewhere::{rehearse, run};
+#[cfg(target_arch = "x86_64")]
 pub(crate) use run::{rehearse, run};
 
 use crate::cancel::Cancel;
@@ -28,6 +48,26 @@ use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
 use crate::job::Job;
 use crate::launch;
 use crate::process::{Exit, Network, Process, Stream};
+
+/// Machines for which nobody has written down yet what their calls and registers are.
+#[cfg(not(target_arch = "x86_64"))]
+mod elsewhere {
+    use std::path::Path;
+
+    use crate::failure::Failure;
+    use crate::helper::Helper;
+    use crate::process::Process;
+
+    const REASON: &str = "supervise a program: that is written for x86-64 alone";
+
+    pub(crate) fn run(_: &Helper, _: &Process, _: &Path, _: &Path) -> Result<(), Failure> {
+        Err(Failure::because(REASON))
+    }
+
+    pub(crate) fn rehearse(_: &Helper, _: &Path) -> Result<(), Failure> {
+        Err(Failure::because(REASON))
+    }
+}
 
 const NAME: &str = "supervised";
 

@@ -67,7 +67,7 @@ fn set_mode(caller: &Caller<'_>, object: &Object, mode: u32) -> Result<Answer, E
         mode &= !libc::S_ISGID;
     }
     let on_disk = mode_on_disk(file_type(&object.stat) | mode & 0o7777);
-    rustix::fs::chmod(&proc::own_path(object.fd.as_fd()), Mode::from_raw_mode(on_disk))?;
+    rustix::fs::chmod(proc::own_path(object.fd.as_fd()), Mode::from_raw_mode(on_disk))?;
     lock(&sv.owners).change(identity(&object.stat), |entry| {
         entry.mode = remembered_mode(mode, object.stat.st_mode);
     });

@@ -81,7 +81,7 @@ fn set_on(
     may_set(caller, object, &name)?;
     if name.as_c_str() != CAPABILITY {
         let flags = XattrFlags::from_bits_retain(flags as u32);
-        rustix::fs::setxattr(&proc::own_path(object.fd.as_fd()), &name, &bytes, flags)?;
+        rustix::fs::setxattr(proc::own_path(object.fd.as_fd()), &name, &bytes, flags)?;
         return Ok(Answer::Value(0));
     }
     // Version 2 has 20 bytes, version 3, with the root of a user namespace, 24. linux/capability.h
@@ -115,7 +115,7 @@ fn get_from(
         let seen = caller.supervisor.seen(object.stat);
         access::check(&caller.task.credentials(), &seen, access::READ)?;
         let mut value = vec![0; LIMIT];
-        let length = rustix::fs::getxattr(&proc::own_path(object.fd.as_fd()), &name, &mut value[..])?;
+        let length = rustix::fs::getxattr(proc::own_path(object.fd.as_fd()), &name, &mut value[..])?;
         value.truncate(length);
         value.into()
     } else if name.to_bytes().starts_with(b"system.") {
@@ -130,7 +130,7 @@ fn list_of(caller: &Caller<'_>, object: &Object, [_, buffer, size, ..]: [u64; 6]
     let mut names = Vec::new();
     if has_attributes(object) {
         let mut list = vec![0; LIMIT];
-        let length = rustix::fs::listxattr(&proc::own_path(object.fd.as_fd()), &mut list[..])
+        let length = rustix::fs::listxattr(proc::own_path(object.fd.as_fd()), &mut list[..])
             .or_else(|error| if error == Errno::OPNOTSUPP { Ok(0) } else { Err(error) })?;
         for name in list[..length].split_inclusive(|&byte| byte == 0) {
             if name.starts_with(b"user.") {
@@ -150,7 +150,7 @@ fn remove_from(caller: &Caller<'_>, object: &Object, [_, name, ..]: [u64; 6]) ->
     let name = caller.memory().read_attribute_name(name)?;
     may_set(caller, object, &name)?;
     if name.as_c_str() != CAPABILITY {
-        rustix::fs::removexattr(&proc::own_path(object.fd.as_fd()), &name)?;
+        rustix::fs::removexattr(proc::own_path(object.fd.as_fd()), &name)?;
         return Ok(Answer::Value(0));
     }
     let mut owners = lock(&caller.supervisor.owners);
