@@ -48,15 +48,11 @@ pub(super) enum InProc {
 impl InProc {
     /// Opens it.
     pub(super) fn open(self, caller: &Caller<'_>, flags: OFlags) -> Result<Object, Errno> {
-        let writes = flags.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC);
         let owner =
             |task: Option<Arc<Task>>| task.map(|task| task.ask(|who| (who.uid.effective, who.gid.effective)));
         let (fd, origin) = match self {
             InProc::File(path, task) => {
                 may_look(caller, task.as_deref(), &path)?;
-                if writes && task.is_none() {
-                    return Err(Errno::ROFS);
-                }
                 (open_here(&path, flags)?, Origin::Proc(owner(task)))
             }
             InProc::Link(path, _, task) => {
@@ -64,7 +60,7 @@ impl InProc {
             }
             InProc::Descriptor(path) => (open_here(&path, flags - OFlags::NOFOLLOW)?, Origin::Descriptor),
             InProc::Text(path, text, task) => {
-                if writes {
+                if flags.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC) {
                     return Err(Errno::ACCESS);
                 }
                 let fd =

@@ -247,6 +247,10 @@ impl<'a> Caller<'a> {
         if file_type(&object.stat) != libc::S_IFDIR {
             return Err(Errno::NOTDIR);
         }
+        if matches!(object.origin, Origin::Proc(_) | Origin::Written(_)) {
+            // In /proc nobody makes or removes a name.
+            return Err(Errno::PERM);
+        }
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         if self.supervisor.areas.at(&target).is_some() && self.task.place().root.is_none() {
             // Something is mounted there.

@@ -106,6 +106,10 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
     if checked {
         access::check(&who, &seen, wanted)?;
     }
+    if wanted & access::WRITE != 0 && object.origin == Origin::Proc(None) {
+        // It is about the machine, whatever the kernel would let us do.
+        return Err(Errno::ROFS);
+    }
     if wanted & access::WRITE != 0 && matches!(file_type(&seen), libc::S_IFREG | libc::S_IFDIR) {
         sv.areas.may_change(object.area)?;
     }
@@ -282,6 +286,9 @@ pub(super) fn truncate(caller: &Caller<'_>, [path, length, ..]: [u64; 6]) -> Res
     let object = caller.object(libc::AT_FDCWD, path.to_bytes(), Last::Follow, WHICH)?;
     let sv = caller.supervisor;
     let seen = sv.seen(object.stat);
+    if matches!(object.origin, Origin::Proc(_) | Origin::Written(_)) {
+        return Err(Errno::PERM);
+    }
     match file_type(&seen) {
         libc::S_IFDIR => return Err(Errno::ISDIR),
         libc::S_IFREG => {}
