@@ -42,6 +42,8 @@ pub(crate) struct Engine<'a> {
     fetcher: Fetcher,
     context: OnceCell<Rc<DirectorySource>>,
     scratch: Cell<usize>,
+    /// What the kernel does not keep of the files that RUNs see, for isolations that want it so.
+    owners: Shared,
     /// What the mounts of RUNs share.
     pub(crate) mounting: Mounting,
 }
@@ -71,6 +73,7 @@ impl<'a> Engine<'a> {
             fetcher,
             context: OnceCell::new(),
             scratch: Cell::new(0),
+            owners: Shared::default(),
             mounting: Mounting::default(),
         })
     }
@@ -137,12 +140,16 @@ impl<'a> Engine<'a> {
             RootShape::Stacked => Shape::Stacked,
             RootShape::InPlace | RootShape::Described => Shape::InPlace,
         };
-        let ownership = match self.isolation()?.shape() {
-            RootShape::Described => Ownership::Table(Shared::default()),
-            RootShape::Stacked | RootShape::InPlace => Ownership::Kernel,
-        };
         let directory = self.scratch_directory("stage")?.join("files");
-        Workspace::create(&directory, shape, ownership).during("work directory")
+        Workspace::create(&directory, shape, self.ownership()?).during("work directory")
+    }
+
+    /// Who keeps the owners of what RUNs see.
+    pub(crate) fn ownership(&self) -> Result<Ownership> {
+        Ok(match self.isolation()?.shape() {
+            RootShape::Described => Ownership::Table(self.owners.clone()),
+            RootShape::Stacked | RootShape::InPlace => Ownership::Kernel,
+        })
     }
 
     /// The same places, in the words of the sandbox.

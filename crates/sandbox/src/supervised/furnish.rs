@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -59,6 +60,20 @@ impl Scratch {
             fs::create_dir(&path).during(format_args!("make a directory {}", path.display()))?;
         }
         Ok(scratch)
+    }
+}
+
+impl Scratch {
+    /// Forgets what was said of what is in there, before its inodes become other files.
+    pub(super) fn forget(&self, table: &mut Table) {
+        let mut next = vec![self.0.clone()];
+        while let Some(path) = next.pop() {
+            let Ok(found) = path.symlink_metadata() else { continue };
+            table.forget((found.dev(), found.ino()));
+            if found.is_dir() {
+                next.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            }
+        }
     }
 }
 
@@ -145,6 +160,7 @@ impl<'a> Furnisher<'a> {
                     let step = || format!("copy {} to be written to", source.display());
                     let directory = File::open(scratch).during(step())?;
                     copy(source, directory.as_fd(), OsStr::new("copy")).during(step())?;
+                    inherit(&mut self.table, source, &scratch.join("copy")).during(step())?;
                     self.show(&scratch.join("copy"), target, Kind::Tree, false)
                 }
             },
@@ -246,6 +262,28 @@ impl<'a> Furnisher<'a> {
         });
         Ok(())
     }
+}
+
+/// Says of a copy what is said of the original.
+fn inherit(table: &mut Table, original: &Path, copy: &Path) -> std::io::Result<()> {
+    let mut next = vec![PathBuf::new()];
+    while let Some(path) = next.pop() {
+        let name = |base: &Path| if path.as_os_str().is_empty() { base.to_owned() } else { base.join(&path) };
+        let (from, to) = (name(original).symlink_metadata()?, name(copy).symlink_metadata());
+        // Devices are not copied.
+        let Ok(to) = to else { continue };
+        let entry = table.get((from.dev(), from.ino())).cloned();
+        table.forget((to.dev(), to.ino()));
+        if let Some(entry) = entry {
+            table.change((to.dev(), to.ino()), |new| *new = entry);
+        }
+        if from.is_dir() {
+            for entry in fs::read_dir(name(original))? {
+                next.push(path.join(entry?.file_name()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file with a secret that is in memory alone.

@@ -43,6 +43,8 @@ pub(crate) use elsewhere::{rehearse, run};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use run::{rehearse, run};
 
+use std::path::Path;
+
 use crate::cancel::Cancel;
 use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
 use crate::job::Job;
@@ -84,6 +86,16 @@ impl Isolation for Supervised {
         RootShape::Described
     }
 
+    fn check(&self, process: &Process, _: &Path) -> Result<(), RunError> {
+        if process.network == Network::None {
+            return Err(unsupported(
+                "--network=none",
+                "it shares the network of the container, which only a network namespace could change",
+            ));
+        }
+        Ok(())
+    }
+
     fn run(
         &self,
         process: &Process,
@@ -91,18 +103,16 @@ impl Isolation for Supervised {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, RunError> {
-        let unsupported =
-            |what: &str, why| Err(RunError::Unsupported { isolation: NAME, what: what.to_owned(), why });
         let RootFiles::Described { dir, owners } = root else {
-            return unsupported("a root without a table of owners", "it would not know whose its files are");
+            let what = "a root without a table of owners";
+            return Err(unsupported(what, "it would not know whose its files are"));
         };
-        if process.network == Network::None {
-            return unsupported(
-                "--network=none",
-                "it shares the network of the container, which only a network namespace could change",
-            );
-        }
+        self.check(process, dir)?;
         let job = Job::Supervised { process: process.clone(), dir: dir.into(), owners: owners.into() };
         launch::run(&job, output, cancel)
     }
+}
+
+fn unsupported(what: &str, why: &'static str) -> RunError {
+    RunError::Unsupported { isolation: NAME, what: what.to_owned(), why }
 }

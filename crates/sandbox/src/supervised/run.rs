@@ -53,7 +53,8 @@ pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path)
     if let Err(failure) = aside.restore() {
         helper.report(&Report::NotRestored(failure));
     }
-    let (exit, table) = result?;
+    let (exit, mut table) = result?;
+    scratch.forget(&mut table);
     table.save(owners).during("write the table of owners")?;
     drop(scratch);
     helper.report(&Report::Exited(exit));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use dockerfile::Spanned;
 use dockerfile::graph::Origin;
 use layer::{Content, Sink, TreePath};
-use rootfs::{Applier, Ownership, Root, StubKind};
+use rootfs::{Applier, Root, StubKind};
 
 use crate::copy::{FoundKind, Source, TreeSource, not_found};
 use crate::engine::Engine;
@@ -113,7 +113,7 @@ fn write_source(
         let mut writer = Writer {
             engine,
             source,
-            sink: Applier::new(&root, Ownership::Kernel),
+            sink: Applier::new(&root, engine.ownership()?),
             written: HashMap::new(),
             except,
         };
