@@ -29,4 +29,4 @@ pub use root::{Resolver, Root};
 pub use source::{Source, SourceDirectory, SourceKind};
 pub use stat::Stat;
 pub use stub::{Stub, StubKind};
-pub use workspace::{Run, RunRoot, Shape, Workspace, WorkspaceError};
+pub use workspace::{Run, RunRoot, Shape, Snapshot, Workspace, WorkspaceError};

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use layer::{ReadError, Sink, Tree, TreePath};
 use rustix::fs::Mode;
@@ -61,14 +62,58 @@ pub enum WorkspaceError {
 /// A stage's tree as a directory. The tree is the truth; the directory is a copy of it that commands can run in.
 #[derive(Debug)]
 pub struct Workspace {
-    directory: PathBuf,
-    home: Root,
+    home: Arc<Home>,
     shape: Shape,
     ownership: Ownership,
     /// Directories that hold the tree, bottom first; in place, the one that does.
-    lowers: Vec<TreePath>,
+    lowers: Vec<Lower>,
+    /// Others build on the lower directories that are there: nothing is written to them any more.
+    is_shared: bool,
     /// How many directories were numbered.
     numbered: u32,
+}
+
+/// The tree of a stacked workspace as it was once, for other workspaces to start from.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    lowers: Vec<Lower>,
+}
+
+/// Where a workspace keeps its directories.
+#[derive(Debug)]
+struct Home {
+    directory: PathBuf,
+    root: Root,
+}
+
+/// A directory that holds a part of a tree.
+#[derive(Debug, Clone)]
+struct Lower {
+    home: Arc<Home>,
+    path: TreePath,
+}
+
+impl Lower {
+    fn open(&self) -> io::Result<Root> {
+        self.home.root.sub(&self.path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.home.path(&self.path)
+    }
+}
+
+impl Home {
+    /// Makes the directory, whose parent must be there.
+    fn create(directory: &Path) -> io::Result<Self> {
+        std::fs::create_dir(directory)?;
+        let directory = directory.canonicalize()?;
+        Ok(Home { root: Root::open(&directory)?, directory })
+    }
+
+    fn path(&self, below: &TreePath) -> PathBuf {
+        self.directory.join(below.as_relative())
+    }
 }
 
 /// A run that was begun.
@@ -126,22 +171,40 @@ pub enum RunRoot {
 impl Workspace {
     /// Makes a workspace in `directory`, which must not exist and whose parent must.
     pub fn create(directory: &Path, shape: Shape, ownership: Ownership) -> Result<Self, WorkspaceError> {
-        let action = "make a workspace";
-        let failed = |source| WorkspaceError::Io { action, directory: directory.into(), source };
-        let make = || {
-            std::fs::create_dir(directory)?;
-            let directory = directory.canonicalize()?;
-            Ok((Root::open(&directory)?, directory))
-        };
-        let (home, directory) = make().map_err(failed)?;
+        let home = Self::home(directory)?;
         let first = TreePath::root().child(match shape {
             Shape::Stacked => b"base",
             Shape::InPlace => b"root",
         });
-        let workspace =
-            Workspace { directory, home, shape, ownership, lowers: vec![first.clone()], numbered: 0 };
-        workspace.make_tree_root(&first, &Tree::new()).map_err(|source| workspace.failed(action, source))?;
+        let lowers = vec![Lower { home: home.clone(), path: first.clone() }];
+        let workspace = Workspace { home, shape, ownership, lowers, is_shared: false, numbered: 0 };
+        workspace
+            .make_tree_root(&first, &Tree::new())
+            .map_err(|source| workspace.failed("make a workspace", source))?;
         Ok(workspace)
+    }
+
+    /// Makes a stacked workspace that starts where another was when `snapshot` was taken, without a copy.
+    pub fn create_on(
+        directory: &Path,
+        snapshot: &Snapshot,
+        ownership: Ownership,
+    ) -> Result<Self, WorkspaceError> {
+        let (home, lowers) = (Self::home(directory)?, snapshot.lowers.clone());
+        Ok(Workspace { home, shape: Shape::Stacked, ownership, lowers, is_shared: true, numbered: 0 })
+    }
+
+    fn home(directory: &Path) -> Result<Arc<Home>, WorkspaceError> {
+        let failed =
+            |source| WorkspaceError::Io { action: "make a workspace", directory: directory.into(), source };
+        Home::create(directory).map(Arc::new).map_err(failed)
+    }
+
+    /// The tree as it is now, for others to start from; `None` in place, where the next run changes it.
+    pub fn snapshot(&mut self) -> Option<Snapshot> {
+        let is_stacked = self.shape == Shape::Stacked;
+        self.is_shared |= is_stacked;
+        is_stacked.then(|| Snapshot { lowers: self.lowers.clone() })
     }
 
     /// Lays a layer on top of the tree that is there: what `write` puts into the sink it is given. After a
@@ -151,11 +214,11 @@ impl Workspace {
         beneath: &Tree,
         write: impl FnOnce(&mut dyn Sink) -> Result<T, WorkspaceError>,
     ) -> Result<T, WorkspaceError> {
-        let directory = self.directory.clone();
+        let directory = self.home.directory.clone();
         let failed =
             |source| WorkspaceError::Io { action: "apply a layer", directory: directory.clone(), source };
-        if self.shape == Shape::InPlace || self.lowers.len() == 1 {
-            let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
+        if self.shape == Shape::InPlace || (self.lowers.len() == 1 && !self.is_shared) {
+            let root = self.lowers[0].open().map_err(failed)?;
             let mut applier = Applier::new(&root, self.ownership.clone());
             let result = write(&mut applier)?;
             applier.finish().map_err(failed)?;
@@ -164,11 +227,11 @@ impl Workspace {
             let own = self.numbered("layer");
             let below = self.below().map_err(failed)?;
             self.make_tree_root(&own, beneath).map_err(failed)?;
-            let root = self.home.sub(&own).map_err(failed)?;
+            let root = self.home.root.sub(&own).map_err(failed)?;
             let mut writer = LowerWriter::new(&root, beneath, &below, self.ownership.clone());
             let result = write(&mut writer)?;
             writer.finish().map_err(failed)?;
-            self.lowers.push(own);
+            self.lowers.push(Lower { home: self.home.clone(), path: own });
             Ok(result)
         }
     }
@@ -196,11 +259,11 @@ impl Workspace {
         excluded: Excluded,
     ) -> Result<Run, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
-        let root = self.home.sub(&self.lowers[0]).map_err(failed)?;
+        let root = self.lowers[0].open().map_err(failed)?;
         let placed = PlacedStubs::place(&root, &stubs, &self.ownership)?;
         let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
-        record.settle(&self.home).map_err(failed)?;
-        let directory = self.path(&self.lowers[0]);
+        record.settle(&self.home.root).map_err(failed)?;
+        let directory = self.lowers[0].path();
         let root = match self.ownership {
             Ownership::Kernel => RunRoot::InPlace { directory },
             Ownership::Table(_) => {
@@ -223,12 +286,12 @@ impl Workspace {
         self.make_directory(&own).map_err(failed)?;
         self.make_tree_root(&upper, tree).map_err(failed)?;
         self.make_directory(&work).map_err(failed)?;
-        let mut lower: Vec<PathBuf> = self.lowers.iter().rev().map(|lower| self.path(lower)).collect();
+        let mut lower: Vec<PathBuf> = self.lowers.iter().rev().map(Lower::path).collect();
         // Beneath everything a stub leaves no trace in the upper directory.
         if self.lay_out(&under, tree, stubs)? {
-            lower.push(self.path(&under));
+            lower.push(self.home.path(&under));
         }
-        let root = RunRoot::Stacked { lower, upper: self.path(&upper), work: self.path(&work) };
+        let root = RunRoot::Stacked { lower, upper: self.home.path(&upper), work: self.home.path(&work) };
         Ok(Run { root, excluded, before: Before::Stacked { own } })
     }
 
@@ -236,7 +299,7 @@ impl Workspace {
     fn lay_out(&self, own: &TreePath, tree: &Tree, stubs: &[Stub]) -> Result<bool, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
         self.make_tree_root(own, tree).map_err(failed)?;
-        let root = self.home.sub(own).map_err(failed)?;
+        let root = self.home.root.sub(own).map_err(failed)?;
         let mut writer = LowerWriter::new(&root, tree, &[], self.ownership.clone());
         let mut any = false;
         for Stub { path, kind } in stubs {
@@ -284,21 +347,21 @@ impl Workspace {
         match before {
             Before::InPlace { stubs, placed, record, absent } => {
                 ownership.load(&self.owners())?;
-                let root = self.home.sub(&self.lowers[0])?;
+                let root = self.lowers[0].open()?;
                 placed.undo()?;
                 prune(&root, tree, &stubs, &ownership)?;
                 compare(&root, View::Whole { record: &record, absent: &absent }, sink)
             }
             Before::Stacked { own } => {
                 let upper = own.child(b"upper");
-                let root = self.home.sub(&upper)?;
+                let root = self.home.root.sub(&upper)?;
                 clean_upper(&root, &excluded)?;
                 compare(&root, View::Upper, sink)?;
-                let directory = self.home.open_directory(&own)?;
+                let directory = self.home.root.open_directory(&own)?;
                 for name in [c"work", c"under"] {
                     remove_all(&directory, name)?;
                 }
-                self.lowers.push(upper);
+                self.lowers.push(Lower { home: self.home.clone(), path: upper });
                 Ok(())
             }
         }
@@ -317,7 +380,7 @@ impl Workspace {
 
     /// Every directory that holds the tree, topmost first.
     fn below(&self) -> io::Result<Vec<Root>> {
-        self.lowers.iter().rev().map(|lower| self.home.sub(lower)).collect()
+        self.lowers.iter().rev().map(Lower::open).collect()
     }
 
     /// A path in the workspace that was never used.
@@ -328,17 +391,13 @@ impl Workspace {
 
     /// Where the table of owners is while a run lasts.
     fn owners(&self) -> PathBuf {
-        self.directory.join("owners")
-    }
-
-    fn path(&self, below: &TreePath) -> PathBuf {
-        self.directory.join(below.as_relative())
+        self.home.directory.join("owners")
     }
 
     fn make_directory(&self, path: &TreePath) -> io::Result<OwnedFd> {
-        let (directory, name) = self.home.parent(path)?;
+        let (directory, name) = self.home.root.parent(path)?;
         rustix::fs::mkdirat(directory, name, Mode::RWXU)?;
-        self.home.open_directory(path)
+        self.home.root.open_directory(path)
     }
 
     /// Makes a directory to hold a tree or a part of it, which is like the tree's root: in an overlay, the
@@ -352,7 +411,7 @@ impl Workspace {
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> WorkspaceError {
-        WorkspaceError::Io { action, directory: self.directory.clone(), source }
+        WorkspaceError::Io { action, directory: self.home.directory.clone(), source }
     }
 }
 

@@ -293,3 +293,39 @@ fn what_a_run_changes() {
         check(case, &base);
     }
 }
+
+/// Workspaces on one snapshot: what becomes of one is in no other.
+#[test]
+fn a_snapshot_stays_what_it_was() {
+    if !common::is_root() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let base = base(scratch.path());
+    let (mut first, tree, merged) = workspace(scratch.path(), Shape::Stacked, &base);
+    let before = match run(&mut first, &tree, &[], &merged, ":") {
+        Ok(outcome) => outcome.seen,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let snapshot = first.snapshot().unwrap();
+    // A layer and a command on top of the one that the snapshot is of.
+    let layer = scratch.path().join("layer");
+    std::fs::create_dir(&layer).unwrap();
+    common::script(&layer, "mkdir etc\necho layer > etc/passwd\necho new > new");
+    let mut changed = tree.clone();
+    changed.apply(1, &common::apply(&mut first, &common::tar(&layer), &tree).unwrap());
+    let after = run(&mut first, &changed, &[], &merged, "rm -r usr/lib\necho run >> etc/passwd").unwrap();
+    assert_eq!(common::changes(&after.index), "+/etc/passwd +/usr/ -/usr/lib");
+    assert!(after.seen.contains("/new "), "{}", after.seen);
+
+    for name in ["second", "third"] {
+        let directory = scratch.path().join(name);
+        let mut other = Workspace::create_on(&directory, &snapshot, Ownership::Kernel).unwrap();
+        let outcome = run(&mut other, &tree, &[], &merged, ":").unwrap();
+        assert_eq!(outcome.seen, before, "{name}");
+        let outcome = run(&mut other, &tree, &[], &merged, "rm -r home\necho x > etc/passwd").unwrap();
+        assert_eq!(common::changes(&outcome.index), "-/home +/etc/passwd", "{name}");
+    }
+    let (mut in_place, ..) = workspace(scratch.path(), Shape::InPlace, &base);
+    assert!(in_place.snapshot().is_none());
+}
