@@ -243,6 +243,97 @@ fn a_signal_in_the_middle() -> Result<()> {
     Ok(())
 }
 
+/// Ends a build that was started, once `ready` is true of the work directory, and checks that it says so and
+/// leaves nothing.
+fn is_ended_early(
+    fixture: &Fixture,
+    command: &mut Command,
+    ready: impl Fn(&Path) -> bool,
+    process: impl Fn(u32) -> Option<u32>,
+) -> Result<()> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let work = fixture.folder.path().join("work");
+    let began = wait_until(Duration::from_secs(20), || ready(&work));
+    let number = process(child.id()).context("the process is gone")?;
+    output(Command::new("kill").args(["-TERM", &number.to_string()]))?;
+    let stopped = wait_until(Duration::from_secs(20), || !matches!(child.try_wait(), Ok(None)));
+    if !stopped {
+        child.kill()?;
+    }
+    let ended = child.wait_with_output()?;
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = ended.status.code().unwrap_or_else(|| 128 + ended.status.signal().unwrap_or(0));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let finished =
+        Finished { code, stdout: text(ended.stdout), stderr: text(ended.stderr), took: Duration::ZERO };
+    ensure!(began && stopped, "began: {began}, stopped: {stopped}\n{}", finished.stderr);
+    fixture.left_nothing(&finished).with_context(|| finished.stderr.clone())?;
+    assert_eq!(code, 143, "{}", finished.stderr);
+    Ok(())
+}
+
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// A signal while it is still being found out what works here.
+#[test]
+fn a_signal_at_the_beginning() -> Result<()> {
+    for delay in [0, 1, 2, 5, 10, 20, 50, 100] {
+        let fixture = Fixture::new()?;
+        let mut command = fixture.command(&fixture.registry.address, "FROM BASE\nRUN sleep 1000\n")?;
+        command.stdin(Stdio::null());
+        let waits = |work: &Path| {
+            let made = !is_empty(work);
+            if made {
+                std::thread::sleep(Duration::from_millis(delay));
+            }
+            made
+        };
+        is_ended_early(&fixture, &mut command, waits, Some).with_context(|| format!("after {delay} ms"))?;
+    }
+    Ok(())
+}
+
+/// A signal for process 1 of a container, which the kernel drops if there is no handler.
+#[test]
+fn a_signal_at_the_beginning_for_process_1() -> Result<()> {
+    if !require(&["root", "unshare"]) {
+        return Ok(());
+    }
+    let flags = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    if output(Command::new("unshare").args(flags).arg("true")).is_err() {
+        e2e::skip("a process namespace is not allowed here");
+        return Ok(());
+    }
+    let fixture = Fixture::new()?;
+    let build = fixture.command(&fixture.registry.address, "FROM BASE\nRUN sleep 1000\n")?;
+    let mut command = Command::new("unshare");
+    command.args(flags).arg(build.get_program()).args(build.get_args()).stdin(Stdio::null());
+    let child = |parent: u32| {
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    };
+    is_ended_early(&fixture, &mut command, |work| !is_empty(work), child)
+}
+
+/// A signal while a context is awaited that does not come.
+#[test]
+fn a_signal_while_the_context_comes() -> Result<()> {
+    let fixture = Fixture::new()?;
+    let mut command = fixture.command(&fixture.registry.address, "FROM BASE\n")?;
+    command.args(["--context", "-"]);
+    // Nobody writes to it, and nobody closes it.
+    let (silent, _open) = std::io::pipe()?;
+    command.stdin(silent);
+    let waits = |work: &Path| {
+        let of_build = fs::read_dir(work).into_iter().flatten().flatten().next();
+        of_build.is_some_and(|entry| entry.path().join("context").exists())
+    };
+    is_ended_early(&fixture, &mut command, waits, Some)
+}
+
 /// What a command leaves running in the background is ended with it.
 #[test]
 fn a_process_left_in_the_background() -> Result<()> {

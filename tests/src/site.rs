@@ -34,10 +34,11 @@ impl<'a> Site<'a> {
         self.folder.path()
     }
 
-    /// Words of an `expect` file with `$REGISTRY` and `$CASE` replaced.
+    /// Words of an `expect` file with `$REGISTRY`, `$CASE` and `$HERE` replaced.
     fn filled(&self, word: &str) -> String {
         let case = self.case.folder.to_string_lossy();
-        word.replace("$REGISTRY", &self.registry.address).replace("$CASE", &case)
+        let here = self.folder().to_string_lossy();
+        word.replace("$REGISTRY", &self.registry.address).replace("$CASE", &case).replace("$HERE", &here)
     }
 
     /// What the case has to say on a command line, for bako and others alike: arguments of `expect`, the

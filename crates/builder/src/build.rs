@@ -6,14 +6,16 @@ use oci::{Digest, Platform, Reference};
 use tokio::runtime::Handle;
 
 use crate::checks::{Checks, obey_syntax};
+use crate::context::describe;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::image::Image;
 use crate::options::Options;
 use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
+use crate::sources::{self, Given, Sources};
 use crate::stage::Stage;
-use crate::step::{Sources, Surroundings, carry_out, foresee, refuse};
+use crate::step::{Surroundings, carry_out, foresee, refuse};
 use crate::timings::Timings;
 
 /// What a build has come to.
@@ -28,6 +30,14 @@ pub struct Outcome {
 /// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
 /// there; what is on disk is removed, whatever the outcome.
 pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
+    build_target(options, runtime).map_err(|error| match options.cancel.signal() {
+        // Whatever went wrong then went wrong for that reason.
+        Some(signal) => Error::ended_by(signal),
+        None => error,
+    })
+}
+
+fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
     obey_syntax(options)?;
     let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
     let platform = options.platform.to_string();
@@ -43,20 +53,17 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
         let text = format!("build argument {name} is declared by no ARG{hint}");
         options.report.event(Event::Warning { line: None, text });
     }
-    let graph = Graph::new(&dockerfile, &scope, [])?;
+    let graph = Graph::new(&dockerfile, &scope, &options.contexts, &platform)?;
     let target = graph.target(options.target.as_deref())?;
     let needed = graph.reachable(target)?;
     checks.stages(&graph, &scope, &needed)?;
 
+    sources::check(&options.contexts)?;
     let engine = Engine::new(options, runtime, scope)?;
     let plan = Plan { dockerfile: &dockerfile, graph: &graph, needed: &needed, target };
     plan.refuse_what_cannot_be_done(&engine)?;
     engine.check_destinations()?;
-    let finished = plan.execute(&engine, checks).map_err(|error| match engine.cancel().signal() {
-        // Whatever went wrong then went wrong for that reason.
-        Some(signal) => Error::ended_by(signal),
-        None => error,
-    })?;
+    let finished = plan.execute(&engine, checks)?;
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
 }
@@ -99,7 +106,14 @@ impl Plan<'_> {
         for &number in self.needed {
             self.complete(engine, number, &mut progress)?;
         }
+        for context in &engine.options.contexts {
+            if !progress.sources.has_used(&context.name) {
+                let text = format!("named context {} is not used", context.name);
+                engine.report(Event::Warning { line: None, text });
+            }
+        }
         let stage = progress.sources.stages.remove(&self.target).expect("the target is among what it needs");
+        engine.check_cancel()?;
         // What other stages have on disk is not needed any more.
         drop(progress.sources);
         self.output(engine, stage, progress.uploads)
@@ -113,6 +127,7 @@ impl Plan<'_> {
         let written = &self.dockerfile.stages[number];
         let lines = written.span.first_line..=written.span.last_line;
         let mut stage = self.start(engine, number, progress).map_err(|error| error.lines(lines.clone()))?;
+        stage.shares_base = self.shares_base(number);
         let triggers = std::mem::take(&mut stage.image.config.config.on_build);
         let triggered = triggers
             .iter()
@@ -145,8 +160,26 @@ impl Plan<'_> {
                 progress.uploads.layer(engine, layer).map_err(blame)?;
             }
         }
+        if self.others(number).any(|other| self.graph.nodes[other].base == Origin::Stage(number)) {
+            stage.share(engine)?;
+        }
         progress.sources.stages.insert(number, stage);
         Ok(())
+    }
+
+    /// The other stages that are built and have a RUN, and so need a directory.
+    fn others(&self, number: usize) -> impl Iterator<Item = usize> {
+        let runs = |stage: &usize| self.dockerfile.stages[*stage].instructions.iter().any(is_run);
+        self.needed.iter().copied().filter(move |other| *other != number).filter(move |other| runs(other))
+    }
+
+    /// True if another stage starts from the same, and needs it in a directory too.
+    fn shares_base(&self, number: usize) -> bool {
+        let nodes = &self.graph.nodes;
+        let same = |other: usize| {
+            nodes[other].base == nodes[number].base && nodes[other].platform == nodes[number].platform
+        };
+        self.others(number).any(same)
     }
 
     /// A stage's name, or its number.
@@ -161,7 +194,8 @@ impl Plan<'_> {
         let shown = match &node.base {
             Origin::Scratch => "scratch".to_owned(),
             Origin::Stage(base) => format!("stage {}", self.stage_name(*base)),
-            Origin::Context(name) | Origin::Image(name) => name.clone(),
+            Origin::Context(name) => describe(name),
+            Origin::Image(name) => name.clone(),
         };
         engine.report(Event::Stage { name: name.clone(), base: shown });
         let platform = match &node.platform {
@@ -190,9 +224,18 @@ impl Plan<'_> {
                 progress.checks.base_platform(number, reference, &platform.to_string(), &actual)?;
                 Stage::new(&name, image)
             }
-            Origin::Context(name) => {
-                return Err(Error::new(format!("named context {name:?} is not supported yet")));
-            }
+            Origin::Context(context) => match progress.sources.context(engine, context, &platform)? {
+                Given::Image(image) => {
+                    let actual = image.config.platform().to_string();
+                    progress.checks.base_platform(number, context, &platform.to_string(), &actual)?;
+                    Stage::new(&name, image)
+                }
+                Given::Directory(directory) => {
+                    let mut stage = Stage::new(&name, Image::scratch(&platform));
+                    engine.lay(&mut stage, &directory, format!("FROM {context}"))?;
+                    stage
+                }
+            },
         })
     }
 
@@ -204,9 +247,7 @@ impl Plan<'_> {
         instruction: &Instruction,
         progress: &mut Progress<'_>,
     ) -> Result<()> {
-        if let Some(signal) = engine.cancel().signal() {
-            return Err(Error::ended_by(signal));
-        }
+        engine.check_cancel()?;
         for from in instruction.froms() {
             if let Origin::Stage(other) = self.graph.origin(number, from)? {
                 self.complete(engine, other, progress)?;
@@ -241,14 +282,14 @@ impl Plan<'_> {
             engine.blob_file(layer.expect("only layers of the image are asked for"))
         };
         if let Some(path) = &outputs.oci_layout_path {
-            engine
-                .timings
-                .measure("write layout", || write_layout(path, &finished, &outputs.destinations, blob))?;
+            engine.timings.measure("write layout", || {
+                write_layout(path, &finished, &outputs.destinations, blob, engine.cancel())
+            })?;
         }
         if let Some(path) = &outputs.tar_path {
-            engine
-                .timings
-                .measure("write archive", || write_archive(path, &finished, &outputs.destinations, blob))?;
+            engine.timings.measure("write archive", || {
+                write_archive(path, &finished, &outputs.destinations, blob, engine.cancel())
+            })?;
         }
         if !outputs.no_push {
             for layer in &finished.layers {

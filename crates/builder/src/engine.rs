@@ -1,25 +1,27 @@
 //! The engine: what all stages of one build share.
 
-use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Store;
-use dockerfile::GlobalScope;
-use layer::LayerIndex;
-use oci::{Platform, Reference};
-use rootfs::{Ownership, RunRoot, Shape, Shared, Workspace};
+use dockerfile::{GlobalScope, Ignore};
+use layer::{LayerIndex, TreePath};
+use oci::{DiffId, Digest, Platform, Reference};
+use rootfs::{Ownership, RunRoot, Shape, Shared, Snapshot, Workspace};
 use sandbox::{Cancel, Isolation, RootFiles, RootShape};
 use tokio::runtime::Handle;
 
-use crate::copy::DirectorySource;
+use crate::context::{BUILD_CONTEXT, Fetching};
+use crate::copy::{Destination, DirectorySource, Look, Plan};
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
-use crate::fetch::Fetcher;
-use crate::image::{Image, Layer};
+use crate::fetch::{Fetcher, is_blob};
+use crate::image::{Image, Layer, LayerOrigin};
+use crate::layout_image;
 use crate::new_layer::NewLayer;
 use crate::options::Options;
 use crate::output::Uploads;
@@ -41,6 +43,12 @@ pub(crate) struct Engine<'a> {
     base_store: Store,
     fetcher: Fetcher,
     context: OnceCell<Rc<DirectorySource>>,
+    /// Images of registries that were asked for: a tag means the same throughout a build.
+    pulled: RefCell<BTreeMap<(Reference, String), Image>>,
+    /// Blobs in layouts that were found to be what their names say.
+    verified: RefCell<BTreeSet<Digest>>,
+    /// Layers that are in directories, bottom first, for stages that start from the same.
+    unpacked: RefCell<BTreeMap<Vec<DiffId>, Snapshot>>,
     scratch: Cell<usize>,
     /// What the kernel does not keep of the files that RUNs see, for isolations that want it so.
     owners: Shared,
@@ -72,6 +80,9 @@ impl<'a> Engine<'a> {
             base_store,
             fetcher,
             context: OnceCell::new(),
+            pulled: RefCell::default(),
+            verified: RefCell::default(),
+            unpacked: RefCell::default(),
             scratch: Cell::new(0),
             owners: Shared::default(),
             mounting: Mounting::default(),
@@ -113,6 +124,11 @@ impl<'a> Engine<'a> {
         &self.options.cancel
     }
 
+    /// An error if the build is to end.
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        self.cancel().signal().map_or(Ok(()), |signal| Err(Error::ended_by(signal)))
+    }
+
     /// The caller's value for an ARG.
     pub(crate) fn build_arg(&self, name: &str) -> Option<&str> {
         self.options.build_args.get(name).map(String::as_str)
@@ -124,9 +140,14 @@ impl<'a> Engine<'a> {
             return Ok(context.clone());
         }
         let options = self.options;
-        let context =
-            DirectorySource::open("the build context", &options.context, options.ignore.as_deref())?;
+        let context = DirectorySource::open(BUILD_CONTEXT, &options.context, options.ignore.as_deref())?;
         Ok(self.context.get_or_init(|| Rc::new(context)).clone())
+    }
+
+    /// What it takes to bring files here.
+    pub(crate) fn fetching(&self) -> Fetching<'_> {
+        let Options { network, work_dir, cancel, .. } = self.options;
+        Fetching { network, runtime: &self.runtime, work_dir, cancel }
     }
 
     /// How a RUN is kept to its root.
@@ -134,14 +155,18 @@ impl<'a> Engine<'a> {
         self.options.isolation.as_ref().map_err(|reason| Error::new(reason.clone()))
     }
 
-    /// A directory for the layers of a stage that has a RUN.
-    pub(crate) fn new_workspace(&self) -> Result<Workspace> {
+    /// A directory for the layers of a stage that has a RUN, on top of what is unpacked already.
+    pub(crate) fn new_workspace(&self, below: Option<&Snapshot>) -> Result<Workspace> {
         let shape = match self.isolation()?.shape() {
             RootShape::Stacked => Shape::Stacked,
             RootShape::InPlace | RootShape::Described => Shape::InPlace,
         };
         let directory = self.scratch_directory("stage")?.join("files");
-        Workspace::create(&directory, shape, self.ownership()?).during("work directory")
+        let made = match below {
+            Some(snapshot) => Workspace::create_on(&directory, snapshot, self.ownership()?),
+            None => Workspace::create(&directory, shape, self.ownership()?),
+        };
+        made.during("work directory")
     }
 
     /// Who keeps the owners of what RUNs see.
@@ -150,6 +175,25 @@ impl<'a> Engine<'a> {
             RootShape::Described => Ownership::Table(self.owners.clone()),
             RootShape::Stacked | RootShape::InPlace => Ownership::Kernel,
         })
+    }
+
+    /// Lets later stages start from a workspace that holds these layers, where its shape allows that.
+    pub(crate) fn keep_unpacked(&self, layers: &[Layer], workspace: &mut Workspace) {
+        if let Some(snapshot) = workspace.snapshot() {
+            let chain = layers.iter().map(|layer| layer.diff_id).collect();
+            self.unpacked.borrow_mut().insert(chain, snapshot);
+        }
+    }
+
+    /// What is unpacked of these layers, from the bottom, and what those say.
+    pub(crate) fn unpacked(&self, layers: &[Layer]) -> Option<(Snapshot, Vec<LayerIndex>)> {
+        let chain: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
+        let unpacked = self.unpacked.borrow();
+        let (length, snapshot) =
+            (1..=chain.len()).rev().find_map(|length| Some((length, unpacked.get(&chain[..length])?)))?;
+        let indexes: Option<Vec<LayerIndex>> =
+            layers[..length].iter().map(|layer| self.index(layer)).collect();
+        Some((snapshot.clone(), indexes?))
     }
 
     /// The same places, in the words of the sandbox.
@@ -199,7 +243,7 @@ impl<'a> Engine<'a> {
 
     /// Starts to fetch a layer that will be read soon.
     pub(crate) fn prefetch(&self, layer: &Layer) {
-        if let Some(origin) = &layer.origin {
+        if let LayerOrigin::Registry(origin) = &layer.origin {
             self.fetcher.start(origin, &layer.descriptor);
         }
     }
@@ -207,8 +251,8 @@ impl<'a> Engine<'a> {
     /// Reads a layer's blob, which may still be arriving.
     pub(crate) fn read_blob(&self, layer: &Layer) -> Result<Box<dyn std::io::Read + Send>> {
         match &layer.origin {
-            Some(origin) => Ok(Box::new(self.fetcher.read(origin, &layer.descriptor))),
-            None => Ok(Box::new(std::fs::File::open(self.blob_file(layer)?)?)),
+            LayerOrigin::Registry(origin) => Ok(Box::new(self.fetcher.read(origin, &layer.descriptor))),
+            _ => Ok(Box::new(std::fs::File::open(self.blob_file(layer)?)?)),
         }
     }
 
@@ -216,8 +260,8 @@ impl<'a> Engine<'a> {
     pub(crate) fn local_blob(&self, layer: &Layer) -> Result<Option<PathBuf>> {
         let descriptor = &layer.descriptor;
         let is_here = match &layer.origin {
-            Some(_) => self.base_store.blob(descriptor.digest, descriptor.size).is_some(),
-            None => true,
+            LayerOrigin::Registry(_) => self.base_store.blob(descriptor.digest, descriptor.size).is_some(),
+            LayerOrigin::Built | LayerOrigin::Layout(_) => true,
         };
         if is_here { self.blob_file(layer).map(Some) } else { Ok(None) }
     }
@@ -226,8 +270,21 @@ impl<'a> Engine<'a> {
     pub(crate) fn blob_file(&self, layer: &Layer) -> Result<PathBuf> {
         let descriptor = &layer.descriptor;
         match &layer.origin {
-            Some(origin) => self.fetcher.file(origin, descriptor),
-            None => self.store.blob(descriptor.digest, descriptor.size).ok_or_else(|| {
+            LayerOrigin::Registry(origin) => self.fetcher.file(origin, descriptor),
+            LayerOrigin::Layout(layout) => {
+                let path = layout.blob_path(descriptor.digest);
+                if !self.verified.borrow().contains(&descriptor.digest) {
+                    let size = std::fs::metadata(&path).during(path.display())?.len();
+                    if size != descriptor.size || !is_blob(&path, descriptor.digest).during(path.display())? {
+                        let text =
+                            format!("layer {} in {} is damaged", descriptor.digest, layout.dir().display());
+                        return Err(Error::new(text));
+                    }
+                    self.verified.borrow_mut().insert(descriptor.digest);
+                }
+                Ok(path)
+            }
+            LayerOrigin::Built => self.store.blob(descriptor.digest, descriptor.size).ok_or_else(|| {
                 Error::new(format!("layer {} is gone from the work directory", descriptor.digest))
             }),
         }
@@ -241,37 +298,46 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// Makes a directory the layer of an empty stage.
+    pub(crate) fn lay(&self, stage: &mut Stage, source: &DirectorySource, created_by: String) -> Result<()> {
+        let tree = stage.tree(self)?;
+        let mut layer = NewLayer::create(self)?;
+        let nothing = Ignore::default();
+        let mut plan = Plan::new(&tree, Look { now: self.now(), ..Look::default() }, &nothing);
+        plan.copy(source, &TreePath::root(), &Destination::new(&tree, &TreePath::root(), "/")?)?;
+        self.timings.measure("copy files", || plan.emit(&mut layer))?;
+        self.finish_layer(stage, layer, created_by)
+    }
+
     /// The image a reference names.
     pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Image> {
+        let key = (reference.clone(), platform.to_string());
+        if let Some(image) = self.pulled.borrow().get(&key) {
+            return Ok(image.clone());
+        }
         let resolved = self.wait(self.options.client.resolve(reference, platform))?;
         self.report(Event::Resolved { reference: reference.clone(), digest: resolved.manifest.digest() });
         let manifest = resolved.manifest.value();
         let config = self.wait(self.options.client.config(reference, &manifest.config))?.into_value();
-        if config.rootfs.diff_ids.len() != manifest.layers.len() {
-            return Err(Error::new(format!(
-                "{reference}: malformed image: its manifest lists {} layers, its config {}",
-                manifest.layers.len(),
-                config.rootfs.diff_ids.len()
-            )));
-        }
-        if let Some(foreign) =
-            manifest.layers.iter().find(|layer| layer.media_type.layer_compression().is_none())
-        {
-            return Err(Error::new(format!("{reference}: unsupported layer type {}", foreign.media_type)));
-        }
-        let layers = manifest
-            .layers
-            .iter()
-            .zip(&config.rootfs.diff_ids)
-            .map(|(descriptor, diff_id)| Layer {
-                descriptor: descriptor.clone(),
-                diff_id: *diff_id,
-                origin: Some(reference.clone()),
-            })
-            .collect();
-        let mut image = Image { config, layers };
-        image.give_path();
+        let name = reference.to_string();
+        let origin = LayerOrigin::Registry(reference.clone());
+        let image = Image::from_manifest(&name, manifest, config, &origin)?;
+        self.pulled.borrow_mut().insert(key, image.clone());
         Ok(image)
+    }
+
+    /// An image of an OCI layout: by its digest or else by its tag.
+    pub(crate) fn image_of_layout(
+        &self,
+        directory: &Path,
+        tag: Option<&str>,
+        digest: Option<Digest>,
+        platform: &Platform,
+    ) -> Result<Image> {
+        let found = layout_image::find(directory, tag, digest, platform)?;
+        self.report(Event::Note(format!("{} is {}", found.name, found.manifest.digest())));
+        let origin = LayerOrigin::Layout(found.layout);
+        Image::from_manifest(&found.name, found.manifest.value(), found.config, &origin)
     }
 
     /// Asks every repository among the destinations whether it takes an image of ours, before any work is

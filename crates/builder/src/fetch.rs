@@ -125,7 +125,7 @@ impl Fetcher {
 }
 
 /// True if a file holds the bytes that a digest names.
-fn is_blob(path: &Path, digest: Digest) -> io::Result<bool> {
+pub(crate) fn is_blob(path: &Path, digest: Digest) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let mut hasher = oci::Hasher::new();
     let mut buffer = vec![0; 256 * 1024];

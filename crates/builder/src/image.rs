@@ -1,6 +1,9 @@
 //! Images as a build sees them: a config and layers, of which some have no bytes here yet.
 
-use oci::{Compression, Descriptor, DiffId, History, ImageConfig, MediaType, Reference};
+use layout::Layout;
+use oci::{Compression, Descriptor, DiffId, History, ImageConfig, Manifest, MediaType, Reference};
+
+use crate::error::{Error, Result};
 
 /// The search path of an image that sets none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -21,8 +24,19 @@ pub(crate) struct Layer {
     pub(crate) descriptor: Descriptor,
     /// What the blob holds.
     pub(crate) diff_id: DiffId,
-    /// Where the blob can be had besides the store; `None` for a layer that this build has made.
-    pub(crate) origin: Option<Reference>,
+    /// Where the blob can be had.
+    pub(crate) origin: LayerOrigin,
+}
+
+/// Where a layer's blob comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum LayerOrigin {
+    /// This build has made it; it is in the build's store.
+    Built,
+    /// A registry, and from then on the store of bases.
+    Registry(Reference),
+    /// An OCI layout of the user's, where it stays.
+    Layout(Layout),
 }
 
 impl Image {
@@ -38,6 +52,35 @@ impl Image {
         let mut image = Image { config, layers: Vec::new() };
         image.give_path();
         image
+    }
+
+    /// An image from elsewhere, called `name` in messages.
+    pub(crate) fn from_manifest(
+        name: &str,
+        manifest: &Manifest,
+        config: ImageConfig,
+        origin: &LayerOrigin,
+    ) -> Result<Self> {
+        let (listed, known) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+        if known != listed {
+            return Err(Error::new(format!(
+                "{name}: malformed image: its manifest lists {listed} layers, its config {known}"
+            )));
+        }
+        if let Some(foreign) =
+            manifest.layers.iter().find(|layer| layer.media_type.layer_compression().is_none())
+        {
+            return Err(Error::new(format!("{name}: unsupported layer type {}", foreign.media_type)));
+        }
+        let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
+        let layers = layers.map(|(descriptor, diff_id)| Layer {
+            descriptor: descriptor.clone(),
+            diff_id: *diff_id,
+            origin: origin.clone(),
+        });
+        let mut image = Image { layers: layers.collect(), config };
+        image.give_path();
+        Ok(image)
     }
 
     /// An image without a `PATH` gets the usual one, so that instructions can add to it.
@@ -61,6 +104,19 @@ impl Image {
 }
 
 impl Layer {
+    /// The repository that has the blob.
+    pub(crate) fn repository(&self) -> Option<&Reference> {
+        match &self.origin {
+            LayerOrigin::Registry(reference) => Some(reference),
+            LayerOrigin::Built | LayerOrigin::Layout(_) => None,
+        }
+    }
+
+    /// True for a layer that this build has made, whose blob is nobody else's.
+    pub(crate) fn is_built(&self) -> bool {
+        matches!(self.origin, LayerOrigin::Built)
+    }
+
     /// How the blob is packed.
     pub(crate) fn compression(&self) -> Compression {
         self.descriptor.media_type.layer_compression().unwrap_or(Compression::Gzip)

@@ -6,17 +6,21 @@
 
 mod build;
 mod checks;
+mod context;
 mod copy;
 mod engine;
 mod error;
 mod event;
 mod fetch;
 mod image;
+mod interruptible;
+mod layout_image;
 mod new_layer;
 mod options;
 mod output;
 mod remote;
 mod scope;
+mod sources;
 mod stage;
 mod step;
 mod timings;
@@ -24,6 +28,8 @@ mod users;
 mod workdir;
 
 pub use build::{Outcome, build};
+pub use context::{BuildContext, ContextLocation, Fetching};
+pub use dockerfile::NamedContext;
 pub use error::{Error, Result};
 pub use event::{Event, Report};
 pub use options::Options;

@@ -9,7 +9,8 @@ use sandbox::Cancel;
 
 use crate::engine::Engine;
 use crate::error::{Context, Result};
-use crate::image::Layer;
+use crate::image::{Layer, LayerOrigin};
+use crate::interruptible::Interruptible;
 
 /// Entries in, a blob of the store and an index out, in one pass.
 pub(crate) struct NewLayer {
@@ -35,7 +36,7 @@ impl NewLayer {
             Descriptor::new(MediaType::oci_layer(written.compression), written.digest, written.size);
         self.store.commit_blob(written.digest, written.destination)?;
         self.store.put_index(&written.index)?;
-        let layer = Layer { descriptor, diff_id: written.index.diff_id, origin: None };
+        let layer = Layer { descriptor, diff_id: written.index.diff_id, origin: LayerOrigin::Built };
         Ok((layer, written.index))
     }
 }
@@ -53,7 +54,7 @@ impl Sink for NewLayer {
         let mut accounts = KeepAccounts { store: &self.store, sink: &mut self.writer };
         match content {
             Content::File { size, data } => {
-                let mut data = Cancellable { data, cancel: &self.cancel };
+                let mut data = Interruptible { inner: data, cancel: &self.cancel };
                 accounts.put(path, metadata, Content::File { size, data: &mut data })
             }
             content => accounts.put(path, metadata, content),
@@ -70,21 +71,6 @@ impl Sink for NewLayer {
 
     fn clear(&mut self, path: &TreePath) -> io::Result<()> {
         Sink::clear(&mut self.writer, path)
-    }
-}
-
-/// Reads until the build is told to end.
-struct Cancellable<'a> {
-    data: &'a mut dyn Read,
-    cancel: &'a Cancel,
-}
-
-impl Read for Cancellable<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(signal) = self.cancel.signal() {
-            return Err(io::Error::other(format!("ended by signal {signal}")));
-        }
-        self.data.read(buffer)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dockerfile::NamedContext;
 use oci::Platform;
 use sandbox::{Cancel, Isolation, Secret};
 
@@ -16,6 +17,8 @@ use crate::workdir::WorkDir;
 pub struct Options {
     /// The directory that COPY and ADD take files from.
     pub context: PathBuf,
+    /// Other places to take files from, by name; their platforms as [`Platform`] writes them.
+    pub contexts: Vec<NamedContext>,
     /// The Dockerfile's text.
     pub dockerfile: String,
     /// What `.dockerignore` says, or the file of that kind that belongs to the Dockerfile alone.
@@ -46,7 +49,7 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.
     pub isolation: Result<Arc<dyn Isolation>, String>,
-    /// How servers are met that ADD downloads from.
+    /// How servers are met that ADD and contexts are downloaded from.
     pub network: transport::Network,
     /// The client for registries.
     pub client: registry::Client,

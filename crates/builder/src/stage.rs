@@ -31,6 +31,10 @@ pub(crate) struct Stage {
     pub(crate) has_own_cmd: bool,
     /// A RUN is still to come, so that layers are better unpacked than only indexed.
     pub(crate) will_run: bool,
+    /// Other stages start from the same base, and are to find it unpacked.
+    pub(crate) shares_base: bool,
+    /// How many layers it has from its base.
+    base_layers: usize,
     tree: Option<Rc<Tree>>,
     workspace: Option<Workspace>,
     /// How many layers are in the workspace.
@@ -42,10 +46,12 @@ impl Stage {
         let scope = Scope::of_environment(&image.config.config.env);
         Stage {
             name: name.to_owned(),
+            base_layers: image.layers.len(),
             image,
             scope,
             has_own_cmd: false,
             will_run: false,
+            shares_base: false,
             tree: None,
             workspace: None,
             applied: 0,
@@ -56,10 +62,12 @@ impl Stage {
     pub(crate) fn derive(&self, name: &str) -> Self {
         Stage {
             name: name.to_owned(),
+            base_layers: self.image.layers.len(),
             image: self.image.clone(),
             scope: self.scope.clone(),
             has_own_cmd: false,
             will_run: false,
+            shares_base: false,
             tree: self.tree.clone(),
             workspace: None,
             applied: 0,
@@ -109,15 +117,25 @@ impl Stage {
 
     /// Brings every layer into the workspace, and hands it out.
     pub(crate) fn materialise(&mut self, engine: &Engine) -> Result<&mut Workspace> {
+        let mut tree = Tree::new();
         if self.workspace.is_none() {
-            self.workspace = Some(engine.new_workspace()?);
+            let unpacked = engine.unpacked(&self.image.layers);
+            let below = unpacked.as_ref().map(|(snapshot, _)| snapshot);
+            self.workspace = Some(engine.new_workspace(below)?);
+            if let Some((_, indexes)) = unpacked {
+                // The layers on top have to see what is beneath each of them, and not what comes of all.
+                self.tree = None;
+                self.applied = indexes.len();
+                for (number, index) in indexes.iter().enumerate() {
+                    tree.apply(layer_number(number), index);
+                }
+            }
         }
         let workspace = self.workspace.as_mut().expect("it was made just now");
         for layer in &self.image.layers[self.applied..] {
             engine.prefetch(layer);
         }
         let known = self.tree.take();
-        let mut tree = Tree::new();
         for (number, layer) in self.image.layers.iter().enumerate().skip(self.applied) {
             let beneath = known.as_deref().unwrap_or(&tree);
             let index = engine.timings.measure("unpack layers", || {
@@ -131,9 +149,22 @@ impl Stage {
                 tree.apply(layer_number(number), &index);
             }
             self.applied += 1;
+            if self.shares_base && self.applied == self.base_layers {
+                engine.keep_unpacked(&self.image.layers[..self.applied], workspace);
+            }
         }
         self.tree = Some(known.unwrap_or_else(|| Rc::new(tree)));
         Ok(workspace)
+    }
+
+    /// Lets stages that start from this one, which is done, find it unpacked, if any of it is.
+    pub(crate) fn share(&mut self, engine: &Engine) -> Result<()> {
+        if self.workspace.is_some() {
+            self.materialise(engine)?;
+            let workspace = self.workspace.as_mut().expect("it was there");
+            engine.keep_unpacked(&self.image.layers, workspace);
+        }
+        Ok(())
     }
 
     /// Says that the layer pushed last is in the workspace, since it was made of it.

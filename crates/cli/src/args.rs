@@ -142,9 +142,18 @@ pub(crate) fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>)
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// Directory with the files to build from.
-    #[arg(long, short = 'c', value_name = "DIR", default_value = "/workspace/")]
+    /// The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, or
+    /// `-` for one on standard input.
+    #[arg(long, short = 'c', value_name = "CONTEXT", default_value = "/workspace/")]
     pub(crate) context: String,
+    /// The directory of the context that is meant, if not all.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) context_sub_path: Option<String>,
+    /// Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG or
+    /// NAME=https://…;
+    /// NAME::PLATFORM= for one platform alone. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) build_context: Vec<String>,
     /// The Dockerfile: a path from here or, if there is none, in the context.
     #[arg(long, short = 'f', value_name = "FILE", default_value = "Dockerfile")]
     pub(crate) dockerfile: PathBuf,

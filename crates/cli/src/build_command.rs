@@ -5,22 +5,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
-use builder::{Error, Options, Outcome, Outputs, WorkDir};
+use anyhow::{Context, anyhow, bail};
+use builder::{BuildContext, Fetching, Options, Outputs, WorkDir};
 use oci::{Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Handle;
 
 use crate::args::{BuildArgs, IsolationArg, Verbosity, given};
 use crate::terminal::{Terminal, human_time, print_result};
-use crate::{diagnostic, environment};
-
-/// How long a build may take to end itself once it was told to.
-const GRACE: Duration = Duration::from_secs(8);
+use crate::{context, diagnostic, environment, signals};
 
 /// Builds, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {
+    // From here on there may be something to remove.
+    let signals = signals::hold();
     let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity));
     crate::terminal::show_library_logs(args.log_format, args.verbosity);
     let work_dir = match WorkDir::create(&environment::work_dir(&args.work_dir)) {
@@ -39,15 +38,33 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
             json!({}),
         );
     }
-    let prepared = prepare(&args, work_dir, isolation, terminal.clone());
-    let (options, dockerfile_path) = match prepared {
-        Ok(prepared) => prepared,
+    let cancel = Cancel::new();
+    // The directory goes with the build, not with who listens for signals.
+    let runtime = match signals.start_runtime(&cancel, Arc::downgrade(&work_dir), &terminal) {
+        Ok(runtime) => runtime,
         Err(error) => {
-            terminal.line(Verbosity::Error, &format!("{error:#}"), json!({}));
+            terminal.line(Verbosity::Error, &format!("start: {error}"), json!({}));
             return ExitCode::FAILURE;
         }
     };
-    match build_with_signals(&options, &terminal) {
+    let prepared = prepare(&args, work_dir, isolation, terminal.clone(), &cancel, runtime.handle());
+    let (options, dockerfile_path) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            let (text, code) = match cancel.signal() {
+                // Whatever went wrong then went wrong for that reason.
+                Some(signal) => (format!("ended by signal {signal}"), 128 + signal),
+                None => (format!("{error:#}"), 1),
+            };
+            terminal.line(Verbosity::Error, &text, json!({ "event": "error" }));
+            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+        }
+    };
+    let outcome = builder::build(&options, runtime.handle().clone());
+    // Tasks hold on to the work directory, and one that writes would disturb its removal.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
         Ok(outcome) => {
             if args.timings {
                 for (kind, time) in outcome.timings.list() {
@@ -98,28 +115,30 @@ fn prepare(
     work_dir: Arc<WorkDir>,
     isolation: Result<Arc<dyn Isolation>, String>,
     terminal: Arc<Terminal>,
+    cancel: &Cancel,
+    runtime: &Handle,
 ) -> anyhow::Result<(Options, String)> {
     let no_push = environment::no_push(args.no_push)?;
     let destinations = destinations(&args.destination, no_push)?;
-    if let Some((scheme, _)) = args.context.split_once("://").filter(|(scheme, _)| *scheme != "dir") {
-        bail!(
-            "--context {}: contexts of kind {scheme}:// are not supported yet; give a directory",
-            args.context
-        );
-    }
-    let context = PathBuf::from(args.context.strip_prefix("dir://").unwrap_or(&args.context));
-    if !context.is_dir() {
-        bail!("--context {}: no such directory", context.display());
-    }
+    let contexts = context::named(&args.build_context)?;
+    let below = given(&args.context_sub_path);
+    let client_options = environment::client_options(args)?;
+    let network = client_options.network();
+    let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
+    let context = BuildContext::fetch(context::location(&args.context)?, below.as_deref(), fetching);
+    let context = context.map_err(|error| match &error.hint {
+        Some(hint) => anyhow!("--context: {error} ({hint})"),
+        None => anyhow!("--context: {error}"),
+    })?;
     let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile)?;
     let build_args = environment::build_args(&args.build_arg);
     let epoch = environment::source_date_epoch(&build_args)?;
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let client_options = environment::client_options(args)?;
     let options = Options {
         ignore: find_ignore(&context, &dockerfile_path)?,
-        context,
+        context: context.directory,
+        contexts,
         dockerfile,
         build_args,
         secrets: crate::secrets::secrets(&args.secret)?,
@@ -140,10 +159,10 @@ fn prepare(
         work_dir,
         cache_dir: environment::cache_dir(&args.cache_dir),
         isolation,
-        network: client_options.network(),
         client: registry::Client::new(client_options)?,
+        network,
         report: terminal,
-        cancel: Cancel::new(),
+        cancel: cancel.clone(),
     };
     Ok((options, dockerfile_path.display().to_string()))
 }
@@ -180,101 +199,63 @@ fn output_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<Path
 
 /// Kaniko's order: relative to the current folder, then in the context. Docker's default name has a second
 /// spelling.
-fn find_dockerfile(context: &Path, given: &Path) -> anyhow::Result<(PathBuf, String)> {
+fn find_dockerfile(context: &BuildContext, given: &Path) -> anyhow::Result<(PathBuf, String)> {
     if let Some((scheme, _)) = given.to_string_lossy().split_once("://") {
         bail!("--dockerfile {}: {scheme}:// is not supported yet; give a file", given.display());
     }
-    let mut candidates = vec![given.to_owned(), context.join(given)];
-    if given == Path::new("Dockerfile") {
-        // The default is meant to be the context's own, wherever we are started.
-        candidates = vec![context.join(given), context.join("dockerfile"), given.to_owned()];
-    }
-    let Some(path) = candidates.iter().find(|path| path.is_file()) else {
-        let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-        bail!("--dockerfile {}: no such file; looked for {}", given.display(), looked.join(", "));
+    let here = |path: &Path| read_text(path).map(|text| text.map(|text| (path.to_owned(), text)));
+    let in_context = |name: &Path| match context.is_local {
+        true => here(&context.directory.join(name)),
+        // A link in what came from elsewhere leads nowhere outside of it.
+        false => {
+            let text = context.read_text(&name.to_string_lossy())?;
+            Ok(text.map(|text| (name.to_owned(), text)))
+        }
     };
+    let mut looked = vec![given.display().to_string(), format!("{} in the context", given.display())];
+    let found = if given == Path::new("Dockerfile") {
+        // The default is meant to be the context's own, wherever we are started.
+        looked =
+            ["Dockerfile in the context", "dockerfile in the context", "Dockerfile"].map(Into::into).into();
+        match in_context(given)? {
+            None => match in_context(Path::new("dockerfile"))? {
+                None => here(given)?,
+                found => found,
+            },
+            found => found,
+        }
+    } else {
+        match here(given)? {
+            None => in_context(given)?,
+            found => found,
+        }
+    };
+    found.with_context(|| {
+        format!("--dockerfile {}: no such file; looked for {}", given.display(), looked.join(", "))
+    })
+}
+
+/// The text of a file; `None` if there is no such file.
+fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
-    Ok((path.clone(), text))
+    Ok(Some(text))
 }
 
-/// The ignore file that belongs to the Dockerfile alone, else the context's.
-fn find_ignore(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<String>> {
+/// The ignore file that belongs to the Dockerfile alone, else the context's. Contexts that were fetched have
+/// none.
+fn find_ignore(context: &BuildContext, dockerfile: &Path) -> anyhow::Result<Option<String>> {
+    if !context.is_local {
+        return Ok(None);
+    }
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
-    for path in [PathBuf::from(own), context.join(".dockerignore")] {
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let text =
-                    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
-                return Ok(Some(text));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        }
-    }
-    Ok(None)
-}
-
-/// Runs the build on this thread while another listens for signals. The first one ends the RUN and, at the
-/// next step, the build. A build that does not end, or is told so twice, is ended with what it has on disk.
-fn build_with_signals(options: &Options, terminal: &Arc<Terminal>) -> Result<Outcome, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(format!("start: {error}")))?;
-    let (cancel, terminal) = (options.cancel.clone(), terminal.clone());
-    // The directory goes with the build, not with this listener.
-    let work_dir = Arc::downgrade(&options.work_dir);
-    // Without handlers the default action ends us, and the next build collects what is left.
-    let listeners = {
-        let _entered = runtime.enter();
-        Listeners::new()
-    };
-    if let Ok(mut listeners) = listeners {
-        runtime.spawn(async move {
-            let number = listeners.next().await;
-            cancel.cancel(number);
-            let _ = tokio::time::timeout(GRACE, listeners.next()).await;
-            // What cannot be removed now is collected by the next build.
-            let _ = work_dir.upgrade().map(|work_dir| work_dir.remove());
-            terminal.finish_output();
-            let text = format!("ended by signal {number}");
-            terminal.line(Verbosity::Error, &text, json!({ "event": "error" }));
-            std::process::exit(128 + number);
-        });
-    }
-    let outcome = builder::build(options, runtime.handle().clone());
-    // Tasks hold on to the work directory, and one that writes would disturb its removal.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
-}
-
-/// The signals that ask a program to end.
-struct Listeners {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Listeners {
-    fn new() -> std::io::Result<Self> {
-        Ok(Listeners {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for one of them, and gives its number.
-    async fn next(&mut self) -> i32 {
-        let kind = tokio::select! {
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.hangup.recv() => SignalKind::hangup(),
-        };
-        kind.as_raw_value()
+    match read_text(Path::new(&own))? {
+        None => read_text(&context.directory.join(".dockerignore")),
+        found => Ok(found),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use registry::{ClientOptions, Exemption, Keychain, Proxies, Secret};
 
-use crate::args::{BuildArgs, given, go_bool};
+use crate::args::{BuildArgs, Pair, given, go_bool};
 
 /// Where a build works: as told, else where temporary files go. `/var/tmp` goes before `/tmp`, which is
 /// memory on some systems.
@@ -73,14 +73,18 @@ pub(crate) fn build_args(given: &[String]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// How to meet registries: flags, credentials and proxies.
-pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> {
-    let mut certificates = BTreeMap::new();
-    for pair in &args.registry_certificate {
+/// `--registry-certificate`: PEM texts, by host and port.
+fn certificates(args: &BuildArgs) -> anyhow::Result<BTreeMap<String, String>> {
+    let read = |pair: &Pair| {
         let text = std::fs::read_to_string(&pair.value)
             .with_context(|| format!("--registry-certificate {}={}", pair.key, pair.value))?;
-        certificates.insert(pair.key.clone(), text);
-    }
+        Ok((pair.key.clone(), text))
+    };
+    args.registry_certificate.iter().map(read).collect()
+}
+
+/// How to meet registries: flags, credentials and proxies.
+pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> {
     Ok(ClientOptions {
         keychain: keychain()?,
         plain_http: Exemption {
@@ -93,7 +97,7 @@ pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> 
             push: args.skip_tls_verify,
             registries: args.skip_tls_verify_registry.iter().cloned().collect(),
         },
-        certificates,
+        certificates: certificates(args)?,
         proxies: proxies(),
         ..ClientOptions::default()
     })

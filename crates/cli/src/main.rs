@@ -3,11 +3,13 @@
 
 mod args;
 mod build_command;
+mod context;
 mod diagnostic;
 mod environment;
 mod probe_command;
 mod secrets;
 mod serve_command;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;

@@ -2,18 +2,18 @@
 
 use crate::instruction::InstructionKind;
 use crate::{
-    Dockerfile, ExpandError, GlobalScope, Instruction, ParseError, Span, Spanned, Stage, Word, did_you_mean,
-    expand, familiar_name, parse_trigger,
+    Dockerfile, ExpandError, GlobalScope, Instruction, NamedContext, ParseError, Span, Spanned, Stage, Word,
+    did_you_mean, expand, parse_trigger,
 };
 
 /// Where a filesystem comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// `scratch`: it is empty.
     Scratch,
     /// An earlier stage, by its index.
     Stage(usize),
-    /// A named context of the build, by the name it was given.
+    /// A named context of the build, by the name that [`NamedContext`] has.
     Context(String),
     /// An image, by the reference that was written.
     Image(String),
@@ -34,7 +34,8 @@ pub struct Node {
 #[derive(Debug)]
 pub struct Graph<'a> {
     dockerfile: &'a Dockerfile,
-    contexts: Vec<String>,
+    contexts: &'a [NamedContext],
+    platform: String,
     /// One for each stage, in the same order.
     pub nodes: Vec<Node>,
 }
@@ -80,13 +81,14 @@ impl GraphError {
 
 impl<'a> Graph<'a> {
     /// Finds what each stage starts from: a named context, an earlier stage, or an image, in that order.
-    pub fn new<'c>(
+    /// `platform` is that of the build, for contexts that are for one platform alone.
+    pub fn new(
         dockerfile: &'a Dockerfile,
         scope: &GlobalScope,
-        contexts: impl IntoIterator<Item = &'c str>,
+        contexts: &'a [NamedContext],
+        platform: &str,
     ) -> Result<Self, GraphError> {
-        let contexts = contexts.into_iter().map(str::to_owned).collect();
-        let mut graph = Graph { dockerfile, contexts, nodes: Vec::new() };
+        let mut graph = Graph { dockerfile, contexts, platform: platform.to_owned(), nodes: Vec::new() };
         for (index, stage) in dockerfile.stages.iter().enumerate() {
             let mut undefined = Vec::new();
             let mut value = |word: &Word| {
@@ -112,7 +114,8 @@ impl<'a> Graph<'a> {
                 }
                 None => None,
             };
-            let base = graph.named(index, &base).unwrap_or_else(|| image(&base));
+            let wanted = platform.as_deref().unwrap_or(&graph.platform);
+            let base = graph.named(index, &base, wanted).unwrap_or_else(|| image(&base));
             graph.nodes.push(Node { base, platform, undefined });
         }
         Ok(graph)
@@ -141,7 +144,7 @@ impl<'a> Graph<'a> {
             }
             Some(index) => Some(index),
             None => {
-                if let Some(origin) = self.named(stage, name) {
+                if let Some(origin) = self.named(stage, name, &self.platform) {
                     return Ok(origin);
                 }
                 stages.iter().position(|later| has_name(later, name))
@@ -151,7 +154,7 @@ impl<'a> Graph<'a> {
             None => Ok(image(name)),
             // A context stands for the stage of its name, however that is referred to.
             Some(index) if index < stage => {
-                let context = stages[index].name.as_ref().and_then(|name| self.context(name));
+                let context = stages[index].name.as_ref().and_then(|name| self.context(name, &self.platform));
                 Ok(context.unwrap_or(Origin::Stage(index)))
             }
             Some(index) if index == stage => Err(GraphError::Circular { stage: self.label(stage), span }),
@@ -202,18 +205,17 @@ impl<'a> Graph<'a> {
     }
 
     /// A named context, or the last stage of that name before `stage`.
-    fn named(&self, stage: usize, name: &str) -> Option<Origin> {
-        self.context(name).or_else(|| {
+    fn named(&self, stage: usize, name: &str, platform: &str) -> Option<Origin> {
+        self.context(name, platform).or_else(|| {
             let earlier = &self.dockerfile.stages[..stage];
             earlier.iter().rposition(|earlier| has_name(earlier, name)).map(Origin::Stage)
         })
     }
 
     /// The named context that stands for a stage or an image. `scratch` is always empty.
-    fn context(&self, name: &str) -> Option<Origin> {
-        let short = familiar_name(name);
-        let named = self.contexts.iter().find(|context| familiar_name(context).eq_ignore_ascii_case(&short));
-        named.filter(|_| name != "scratch").map(|context| Origin::Context(context.clone()))
+    fn context(&self, name: &str, platform: &str) -> Option<Origin> {
+        let named = NamedContext::find(self.contexts, name, platform);
+        named.filter(|_| name != "scratch").map(|context| Origin::Context(context.name.clone()))
     }
 
     /// The stage's name, or its index.

@@ -12,7 +12,7 @@
 //! let dockerfile = dockerfile::parse(text)?;
 //! let platforms = PlatformArgs::new("linux/amd64", "linux/amd64", None);
 //! let scope = GlobalScope::new(&dockerfile, &platforms, &Default::default())?;
-//! let graph = Graph::new(&dockerfile, &scope, [])?;
+//! let graph = Graph::new(&dockerfile, &scope, &[], "linux/amd64")?;
 //! assert_eq!(graph.reachable(graph.target(None)?)?, [0, 1]);
 //! assert_eq!(graph.nodes[0].base, Origin::Image("alpine:3".to_owned()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

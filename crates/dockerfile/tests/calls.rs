@@ -40,7 +40,7 @@ fn outline(text: &str, target: Option<&str>, args: &BTreeMap<String, String>) ->
     let dockerfile = parse(text).expect("the case is a Dockerfile");
     let platform = PlatformArgs::new("linux/amd64", "linux/arm64", target);
     let scope = GlobalScope::new(&dockerfile, &platform, args).expect("its variables have values");
-    let graph = Graph::new(&dockerfile, &scope, []).expect("its stages fit together");
+    let graph = Graph::new(&dockerfile, &scope, &[], "linux/amd64").expect("its stages fit together");
     Outline::of(&dockerfile, &graph, &scope, graph.target(target).expect("the option is a stage"))
         .expect("its sources are stages")
 }

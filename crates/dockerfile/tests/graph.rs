@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use dockerfile::{GlobalScope, Graph, Origin, PlatformArgs, parse};
+use dockerfile::{GlobalScope, Graph, NamedContext, Origin, PlatformArgs, parse};
 use support::check_table;
 
 /// `Dockerfile ¦ … | target=b arg=X=1 context=c`: the options, and the text before them.
@@ -30,8 +30,12 @@ fn needed_stages() {
         let dockerfile = parse(text).unwrap();
         let platform = PlatformArgs::new("linux/amd64", "linux/arm64/v8", target);
         let scope = GlobalScope::new(&dockerfile, &platform, &build_args(&options)).unwrap();
+        let contexts: Vec<NamedContext> = all(&options, "context")
+            .into_iter()
+            .map(|name| NamedContext::parse(&format!("{name}=folder")).unwrap())
+            .collect();
         let plan = || {
-            let graph = Graph::new(&dockerfile, &scope, all(&options, "context"))?;
+            let graph = Graph::new(&dockerfile, &scope, &contexts, "linux/arm64")?;
             let stages = graph.reachable(graph.target(target)?)?;
             let mut text = Vec::new();
             for stage in stages {

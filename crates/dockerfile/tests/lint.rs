@@ -34,7 +34,7 @@ fn warnings(input: &str) -> Vec<Warning> {
     let mut linter = Linter::new(&dockerfile, check);
     let mut warnings = linter.file(&platform);
     // What is wrong with a FROM is an error of its own; it is linted all the same.
-    if let Ok(graph) = Graph::new(&dockerfile, &scope, []) {
+    if let Ok(graph) = Graph::new(&dockerfile, &scope, &[], "linux/amd64") {
         let stages = match all("target").first() {
             Some(target) => graph
                 .target(Some(target))
@@ -112,7 +112,7 @@ fn errors_where_they_are_asked_for() {
         let dockerfile = parse(text).unwrap();
         let platform = PlatformArgs::new("linux/amd64", "linux/amd64", None);
         let scope = GlobalScope::new(&dockerfile, &platform, &BTreeMap::new()).unwrap();
-        let graph = Graph::new(&dockerfile, &scope, []).unwrap();
+        let graph = Graph::new(&dockerfile, &scope, &[], "linux/amd64").unwrap();
         let mut linter = Linter::new(&dockerfile, None);
         linter.file(&platform);
         linter.stage(&graph, &scope, 0, &BaseFacts::default(), None);

@@ -234,7 +234,7 @@ fn never_panics(text: &str) {
     assert_eq!(targets.targets.len(), dockerfile.stages.len());
     match GlobalScope::new(&dockerfile, &platform, &BTreeMap::new()) {
         Err(error) => assert!(inside(error.span), "{error:?} of {text:?}"),
-        Ok(scope) => match Graph::new(&dockerfile, &scope, []) {
+        Ok(scope) => match Graph::new(&dockerfile, &scope, &[], "linux/amd64") {
             Err(error) => assert!(error.span().is_none_or(inside), "{error:?} of {text:?}"),
             Ok(graph) => {
                 let base = BaseFacts { environment: Some(BTreeMap::new()), ..BaseFacts::default() };

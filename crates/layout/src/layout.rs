@@ -162,19 +162,13 @@ impl Layout {
     /// only where the bytes have to be copied.
     pub fn import_file(&self, path: &Path, digest: Digest, how: Import) -> Result<(), LayoutError> {
         let blob = self.blob_path(digest);
-        let direct = match how {
-            Import::Copy => None,
-            Import::Link => Some(fs::hard_link(path, &blob)),
-            Import::Move => Some(fs::rename(path, &blob)),
+        let placed = match how {
+            Import::Copy => false,
+            Import::Link => self.link_blob(path, digest)?,
+            Import::Move => self.place(digest, fs::rename(path, &blob))?,
         };
-        match direct {
-            Some(Ok(())) => {
-                File::open(&blob).and_then(|file| file.sync_all()).map_err(failed("write", &blob))?;
-                return sync_directory(&self.blob_dir());
-            }
-            Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            // Another filesystem, one without hard links, or somebody else's file: a copy always works.
-            Some(Err(_)) | None => {}
+        if placed {
+            return Ok(());
         }
         let mut file = File::open(path).map_err(failed("open", path))?;
         let mut writer = self.blob_writer()?;
@@ -184,6 +178,25 @@ impl Layout {
             fs::remove_file(path).map_err(failed("remove", path))?;
         }
         Ok(())
+    }
+
+    /// Makes a blob of a finished file that nobody changes from now on, without a copy. False if that is not
+    /// possible: they are on different filesystems, or on one without hard links, or it is somebody else's.
+    pub fn link_blob(&self, path: &Path, digest: Digest) -> Result<bool, LayoutError> {
+        self.place(digest, fs::hard_link(path, self.blob_path(digest)))
+    }
+
+    /// Makes a blob that has just got its name outlast a power failure.
+    fn place(&self, digest: Digest, named: io::Result<()>) -> Result<bool, LayoutError> {
+        let blob = self.blob_path(digest);
+        match named {
+            Ok(()) => {
+                File::open(&blob).and_then(|file| file.sync_all()).map_err(failed("write", &blob))?;
+                sync_directory(&self.blob_dir())?;
+                Ok(true)
+            }
+            Err(error) => Ok(error.kind() == io::ErrorKind::AlreadyExists),
+        }
     }
 
     /// Removes a blob; false if there was none. References to it are not looked for.

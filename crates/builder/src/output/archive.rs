@@ -9,11 +9,13 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use oci::{Digest, Reference};
+use sandbox::Cancel;
 use serde::Serialize;
 
 use super::Finished;
 use super::replace::replace;
 use crate::error::{Context, Error, Result};
+use crate::interruptible::Interruptible;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -32,8 +34,10 @@ pub(crate) fn write_archive(
     image: &Finished,
     tags: &[Reference],
     blob: impl Fn(Digest) -> Result<PathBuf>,
+    cancel: &Cancel,
 ) -> Result<()> {
-    replace(path, |file| write(file, image, tags, &blob)).map_err(|error| error.during(path.display()))
+    replace(path, |file| write(file, image, tags, &blob, cancel))
+        .map_err(|error| error.during(path.display()))
 }
 
 fn write(
@@ -41,6 +45,7 @@ fn write(
     image: &Finished,
     tags: &[Reference],
     blob: impl Fn(Digest) -> Result<PathBuf>,
+    cancel: &Cancel,
 ) -> Result<()> {
     let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
     let config = image.config.digest().to_string();
@@ -51,7 +56,7 @@ fn write(
         let name = format!("{}.tar.gz", layer.descriptor.digest.hex());
         if seen.insert(layer.descriptor.digest) {
             let file = File::open(blob(layer.descriptor.digest)?)?;
-            append(&mut archive, &name, layer.descriptor.size, file)?;
+            append(&mut archive, &name, layer.descriptor.size, Interruptible { inner: file, cancel })?;
         }
         layers.push(name);
     }
@@ -88,7 +93,8 @@ mod tests {
             let image = Finished::new(Image::scratch(&oci::Platform::host()), "1970-01-01T00:00:00Z");
             let tags: Vec<Reference> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
             let mut bytes = Vec::new();
-            write(&mut bytes, &image, &tags, |digest| panic!("there is no layer {digest}")).unwrap();
+            let no_layers = |digest| panic!("there is no layer {digest}");
+            write(&mut bytes, &image, &tags, no_layers, &Cancel::new()).unwrap();
             let mut archive = tar::Archive::new(&bytes[..]);
             let mut texts = archive.entries().unwrap().map(|entry| {
                 let mut entry = entry.unwrap();
@@ -103,5 +109,46 @@ mod tests {
             assert_eq!(texts.next().unwrap(), ("manifest.json".to_owned(), manifest));
             assert!(texts.next().is_none());
         }
+    }
+
+    /// A signal in the middle of a layer.
+    #[test]
+    fn leaves_nothing_when_it_is_to_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let blob = directory.path().join("blob");
+        std::fs::write(&blob, vec![7; 1 << 20]).unwrap();
+        let digest = Digest::of(&vec![7; 1 << 20]);
+        let mut image = Image::scratch(&oci::Platform::host());
+        image.layers.push(crate::image::Layer {
+            descriptor: oci::Descriptor::new(
+                oci::MediaType::oci_layer(oci::Compression::None),
+                digest,
+                1 << 20,
+            ),
+            diff_id: oci::DiffId(digest),
+            origin: crate::image::LayerOrigin::Built,
+        });
+        let image = Finished::new(image, "1970-01-01T00:00:00Z");
+        let (archive, layout) = (directory.path().join("app.tar"), directory.path().join("layout"));
+        let cancel = Cancel::new();
+        let found = |_| {
+            cancel.cancel(15);
+            Ok(blob.clone())
+        };
+        let error = write_archive(&archive, &image, &[], found, &cancel).unwrap_err();
+        assert!(error.message.contains("ended by signal 15"), "{error}");
+        let mut foreign = image.clone();
+        foreign.layers[0].origin = crate::image::LayerOrigin::Registry("r.example/a".parse().unwrap());
+        let error = super::super::write_layout(&layout, &foreign, &[], found, &cancel).unwrap_err();
+        assert!(error.message.contains("ended by signal 15"), "{error}");
+        let names = |directory: &Path| {
+            let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(names(directory.path()), "blob layout");
+        assert_eq!(names(&layout), "blobs index.json oci-layout");
+        assert_eq!(names(&layout.join("blobs/sha256")), "");
     }
 }

@@ -1,12 +1,16 @@
 //! The OCI layout: a directory that skopeo, umoci and others read, with this one image in it.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use layout::{Import, Layout, REFERENCE_NAME};
+use layout::{Layout, REFERENCE_NAME};
 use oci::{Descriptor, Digest, MediaType, Reference};
+use sandbox::Cancel;
 
 use super::Finished;
 use crate::error::{Context, Result};
+use crate::interruptible::Interruptible;
 
 /// Writes the image. What the layout's index listed before is listed no more, as with Kaniko; an image
 /// with several tags is listed once for each.
@@ -15,14 +19,21 @@ pub(crate) fn write_layout(
     image: &Finished,
     tags: &[Reference],
     blob: impl Fn(Digest) -> Result<PathBuf>,
+    cancel: &Cancel,
 ) -> Result<()> {
     let during = || format!("OCI layout {}", path.display());
     let layout = Layout::create(path).during(during())?;
     for layer in &image.layers {
         let digest = layer.descriptor.digest;
+        let file = blob(digest)?;
         // A base's blob may be kept for later builds, and a layout is its owner's to change.
-        let how = if layer.origin.is_some() { Import::Copy } else { Import::Link };
-        layout.import_file(&blob(digest)?, digest, how).during(during())?;
+        if layer.is_built() && layout.link_blob(&file, digest).during(during())? {
+            continue;
+        }
+        let mut writer = layout.blob_writer().during(during())?;
+        let mut bytes = Interruptible { inner: File::open(&file).during(file.display())?, cancel };
+        io::copy(&mut bytes, &mut writer).during(during())?;
+        writer.commit(Some(digest)).during(during())?;
     }
     layout.write_blob(image.config.bytes()).during(during())?;
     layout.write_blob(image.manifest.bytes()).during(during())?;

@@ -50,7 +50,7 @@ impl Uploads {
     /// Starts with the base: what a registry has already is only mounted, which costs a request.
     pub(crate) fn begin(&mut self, base: &Image) {
         for layer in &base.layers {
-            let Some(origin) = &layer.origin else { continue };
+            let Some(origin) = layer.repository() else { continue };
             let is_near = |destination: &Reference| destination.registry() == origin.registry();
             if self.destinations.iter().all(is_near) {
                 self.start_everywhere(
@@ -65,12 +65,12 @@ impl Uploads {
     /// Starts to bring a layer to every repository, unless that is under way: from this disk or, if it is
     /// not here, from the repository it came from.
     pub(crate) fn layer(&mut self, engine: &Engine<'_>, layer: &Layer) -> Result<()> {
-        let source = match (engine.local_blob(layer)?, &layer.origin) {
+        let source = match (engine.local_blob(layer)?, layer.repository()) {
             (Some(file), _) => BlobSource::File(file),
             (None, Some(origin)) => BlobSource::Repository(origin.clone()),
             (None, None) => return engine.blob_file(layer).map(drop),
         };
-        self.start_everywhere(&layer.descriptor, &source, layer.origin.as_ref());
+        self.start_everywhere(&layer.descriptor, &source, layer.repository());
         Ok(())
     }
 

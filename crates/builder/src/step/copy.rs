@@ -9,7 +9,7 @@ use download::{Checksum, ChecksumError};
 use layer::{Change, Tree, TreePath};
 
 use super::refusal::unsupported;
-use super::{Place, Surroundings, at, expand, located};
+use super::{Surroundings, at, expand, located};
 use crate::copy::{
     Destination, Extraction, FileSource, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
 };
@@ -18,6 +18,7 @@ use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::new_layer::NewLayer;
 use crate::remote::without_credentials;
+use crate::sources::Place;
 use crate::stage::{Files, Stage};
 
 pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {

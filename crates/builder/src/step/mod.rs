@@ -9,35 +9,13 @@ mod workdir;
 pub(crate) use refusal::refuse;
 pub(crate) use run::{Mounting, foresee};
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use dockerfile::graph::Origin;
 use dockerfile::{Escape, Graph, Instruction, InstructionKind, ParseError, Span, Spanned, Word};
-use oci::Reference;
 
-use crate::copy::DirectorySource;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::image::Image;
+use crate::sources::{Place, Sources};
 use crate::stage::Stage;
-
-/// Everything of this build that files can be taken from.
-#[derive(Default)]
-pub(crate) struct Sources {
-    /// Stages that are done, by number.
-    pub(crate) stages: BTreeMap<usize, Stage>,
-    /// Images, by reference.
-    images: BTreeMap<String, Stage>,
-}
-
-/// Something that files can be taken from, by COPY or by a mount.
-pub(crate) enum Place<'a> {
-    /// A stage that is done, or an image: known as a tree, its files in layers or unpacked.
-    Stage(&'a mut Stage),
-    /// The build context, or a named one that is a directory.
-    Directory(Rc<DirectorySource>),
-}
 
 /// What a step may use besides its own stage.
 pub(crate) struct Surroundings<'a> {
@@ -85,34 +63,6 @@ impl Surroundings<'_> {
     }
 }
 
-impl Sources {
-    /// What an origin stands for. An image is resolved once.
-    fn get(&mut self, engine: &Engine<'_>, origin: &Origin) -> Result<Place<'_>> {
-        let (name, pull): (&str, _) = match origin {
-            Origin::Stage(number) => {
-                let stage = self.stages.get_mut(number).ok_or_else(|| Error::new("the stage is not built"));
-                return stage.map(Place::Stage);
-            }
-            Origin::Context(name) => {
-                return Err(Error::new(format!("named context {name:?} is not supported yet")));
-            }
-            Origin::Scratch => ("scratch", false),
-            Origin::Image(name) => (name, true),
-        };
-        if !self.images.contains_key(name) {
-            let platform = &engine.options.platform;
-            let image = if pull {
-                engine.pull(&name.parse::<Reference>()?, platform)?
-            } else {
-                Image::scratch(platform)
-            };
-            self.images.insert(name.to_owned(), Stage::new(name, image));
-        }
-        Ok(Place::Stage(self.images.get_mut(name).expect("it was put there just now")))
-    }
-}
-
-/// The value of a word at this point of a stage. A variable that is not set becomes nothing, which a lint tells.
 pub(crate) fn expand(around: &Surroundings<'_>, stage: &Stage, word: &Word) -> Result<String> {
     let expansion = dockerfile::expand(word, around.escape, &|name| stage.scope.get(name).map(str::to_owned))
         .map_err(|error| at(word, Error::new(error.to_string())))?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use dockerfile::{
-    BaseFacts, Check, GlobalScope, Graph, Ignore, InstructionKind, Linter, Outline, PlatformArgs, Span, Targets,
-    parse, parse_trigger,
+    BaseFacts, Check, GlobalScope, Graph, Ignore, InstructionKind, Linter, NamedContext, Outline, PlatformArgs, Span,
+    Targets, parse, parse_trigger,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -39,7 +39,8 @@ fuzz_target!(|text: &str| {
         Err(error) => return inside(error.span),
     };
     scope.unused_build_args(&dockerfile);
-    let graph = match Graph::new(&dockerfile, &scope, ["context"]) {
+    let contexts: Vec<NamedContext> = NamedContext::parse("files=folder").into_iter().collect();
+    let graph = match Graph::new(&dockerfile, &scope, &contexts, "linux/arm64") {
         Ok(graph) => graph,
         Err(error) => return error.span().into_iter().for_each(inside),
     };

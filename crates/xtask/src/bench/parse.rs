@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
         let dockerfile = dockerfile::parse(&text)?;
         let platform = PlatformArgs::new("linux/amd64", "linux/amd64", None);
         let scope = GlobalScope::new(&dockerfile, &platform, &BTreeMap::new())?;
-        let graph = Graph::new(&dockerfile, &scope, [])?;
+        let graph = Graph::new(&dockerfile, &scope, &[], "linux/amd64")?;
         let needed = graph.reachable(graph.target(None)?)?;
         milliseconds.push(start.elapsed().as_secs_f64() * 1000.0);
         ensure!(needed.len() == dockerfile.stages.len(), "every stage is needed");

@@ -1,0 +1,136 @@
+//! What files can be taken from: stages, images, contexts. One lookup for `FROM`, `--from` and `from=`.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use dockerfile::graph::Origin;
+use dockerfile::{ContextSource, NamedContext};
+use oci::{Digest, Platform, Reference};
+
+use crate::context::{describe, open_named, unpack_url};
+use crate::copy::DirectorySource;
+use crate::engine::Engine;
+use crate::error::{Context, Error, Result};
+use crate::image::Image;
+use crate::stage::Stage;
+
+/// Everything of this build that files can be taken from.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// Stages that are done, by number.
+    pub(crate) stages: BTreeMap<usize, Stage>,
+    /// Images that are copied from.
+    images: BTreeMap<Origin, Stage>,
+    /// Named contexts that were asked for, each for a platform.
+    contexts: BTreeMap<(String, String), Given>,
+}
+
+/// Something that files can be taken from, by COPY or by a mount.
+pub(crate) enum Place<'a> {
+    /// A stage that is done, or an image: known as a tree, its files in layers or unpacked.
+    Stage(&'a mut Stage),
+    /// The build context, or a named one that is a directory.
+    Directory(Rc<DirectorySource>),
+}
+
+/// What a named context has turned out to be.
+#[derive(Clone)]
+pub(crate) enum Given {
+    Image(Image),
+    Directory(Rc<DirectorySource>),
+}
+
+impl Sources {
+    /// What an origin stands for. Each is looked for once.
+    pub(crate) fn get(&mut self, engine: &Engine<'_>, origin: &Origin) -> Result<Place<'_>> {
+        let platform = &engine.options.platform;
+        let image = match origin {
+            Origin::Stage(number) => {
+                let stage = self.stages.get_mut(number).ok_or_else(|| Error::new("the stage is not built"));
+                return stage.map(Place::Stage);
+            }
+            Origin::Context(name) => match self.context(engine, name, platform)? {
+                Given::Directory(directory) => return Ok(Place::Directory(directory)),
+                Given::Image(image) => image,
+            },
+            Origin::Scratch => Image::scratch(platform),
+            Origin::Image(name) => engine.pull(&name.parse::<Reference>()?, platform)?,
+        };
+        let name = match origin {
+            Origin::Image(name) | Origin::Context(name) => name.as_str(),
+            _ => "scratch",
+        };
+        Ok(Place::Stage(self.images.entry(origin.clone()).or_insert_with(|| Stage::new(name, image))))
+    }
+
+    /// A named context, for a platform.
+    pub(crate) fn context(&mut self, engine: &Engine<'_>, name: &str, platform: &Platform) -> Result<Given> {
+        let key = (name.to_owned(), platform.to_string());
+        if let Some(given) = self.contexts.get(&key) {
+            return Ok(given.clone());
+        }
+        let found = NamedContext::find(&engine.options.contexts, name, &key.1);
+        let context = found.ok_or_else(|| Error::new(format!("no named context {name}")))?;
+        let given = bring(engine, context, platform)?;
+        self.contexts.insert(key, given.clone());
+        Ok(given)
+    }
+
+    /// True if a named context was asked for.
+    pub(crate) fn has_used(&self, name: &str) -> bool {
+        self.contexts.keys().any(|(used, _)| used == name)
+    }
+}
+
+/// Brings a named context here.
+fn bring(engine: &Engine<'_>, context: &NamedContext, platform: &Platform) -> Result<Given> {
+    let during = || describe(&context.name);
+    match &context.source {
+        ContextSource::Directory(path) => {
+            Ok(Given::Directory(Rc::new(open_named(&context.name, path.as_ref())?)))
+        }
+        ContextSource::Image(reference) => {
+            let reference = reference.parse::<Reference>().during(during())?;
+            Ok(Given::Image(engine.pull(&reference, platform)?))
+        }
+        ContextSource::OciLayout { path, tag, digest } => {
+            let digest =
+                digest.as_ref().map(|digest| digest.parse::<Digest>()).transpose().during(during())?;
+            let image = engine.image_of_layout(path.as_ref(), tag.as_deref(), digest, platform);
+            Ok(Given::Image(image.map_err(|error| error.during(during()))?))
+        }
+        ContextSource::Http(url) => {
+            let files = engine.scratch_directory("context")?.join("files");
+            unpack_url(url, &files, engine.fetching()).map_err(|error| error.during(during()))?;
+            Ok(Given::Directory(Rc::new(DirectorySource::open(&during(), &files, None)?)))
+        }
+        ContextSource::Git(_) => {
+            Err(Error::new(format!("{}: a git repository is not supported yet", during())))
+        }
+    }
+}
+
+/// Refuses named contexts that cannot be right, before anything is fetched.
+pub(crate) fn check(contexts: &[NamedContext]) -> Result<()> {
+    for context in contexts {
+        let during = || describe(&context.name);
+        match &context.source {
+            ContextSource::Directory(path) => open_named(&context.name, path.as_ref()).map(drop)?,
+            ContextSource::Git(_) => {
+                return Err(Error::new(format!("{}: git repositories are not supported yet", during()))
+                    .hint("give the directory of a checkout"));
+            }
+            ContextSource::Http(url) => {
+                download::Request::new(url)
+                    .map(drop)
+                    .map_err(|error| Error::new(error.to_string()).during(during()))?;
+            }
+            ContextSource::Image(reference) => drop(reference.parse::<Reference>().during(during())?),
+            ContextSource::OciLayout { digest: Some(digest), .. } => {
+                digest.parse::<Digest>().during(during())?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `--context` and `--build-context`: what users of Kaniko and of BuildKit write there.
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use builder::{ContextLocation, NamedContext};
+use oci::Platform;
+
+/// Where `--context` says that the files are.
+pub(crate) fn location(text: &str) -> Result<ContextLocation> {
+    let unsupported = |what: &str, instead: &str| -> Result<ContextLocation> {
+        bail!("--context {}: {what} not supported yet; {instead}", without_secrets(text))
+    };
+    if text == "-" {
+        return standard_input();
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return directory(text);
+    };
+    match scheme {
+        "dir" => directory(rest),
+        "tar" if rest == "stdin" => standard_input(),
+        "tar" => {
+            let path = PathBuf::from(rest);
+            if !path.is_file() {
+                bail!("--context {text}: no such file");
+            }
+            Ok(ContextLocation::Archive(path))
+        }
+        "s3" | "gs" => {
+            unsupported("contexts in buckets are", "download it before the build, and give tar://FILE or -")
+        }
+        "http" | "https" if is_azure(rest) => unsupported(
+            "contexts in Azure's blob storage are",
+            "download it before the build, and give tar://FILE or -",
+        ),
+        "http" | "https" if !is_git(text) => Ok(ContextLocation::Http(text.to_owned())),
+        "git" | "ssh" | "http" | "https" => {
+            unsupported("git repositories are", "give the directory of a checkout")
+        }
+        _ => bail!(
+            "--context {}: unknown kind of context {scheme}://; expected a directory, dir://, tar://, https://, or -",
+            without_secrets(text)
+        ),
+    }
+}
+
+fn directory(text: &str) -> Result<ContextLocation> {
+    let path = PathBuf::from(text);
+    if !path.is_dir() {
+        bail!("--context {}: no such directory", path.display());
+    }
+    Ok(ContextLocation::Directory(path))
+}
+
+fn standard_input() -> Result<ContextLocation> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        bail!("--context: standard input is a terminal; pipe a tar archive into it");
+    }
+    Ok(ContextLocation::Stream(File::from(stdin.as_fd().try_clone_to_owned()?)))
+}
+
+/// A URL whose path ends in `.git` is a repository, as with BuildKit.
+fn is_git(url: &str) -> bool {
+    url.split(['?', '#']).next().is_some_and(|path| path.ends_with(".git"))
+}
+
+/// Kaniko's rule for what is a blob and not just a file to download.
+fn is_azure(rest: &str) -> bool {
+    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+    ["core.windows.net", "core.chinacloudapi.cn", "core.cloudapi.de", "core.usgovcloudapi.net"]
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with(".blob.")))
+}
+
+/// A URL without user and password, and without its query, which may be a signature.
+fn without_secrets(text: &str) -> String {
+    let text = text.split('?').next().unwrap_or_default();
+    match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{}{path}", if path.is_empty() { "" } else { "/" })
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// `--build-context`, again for more. Platforms get the one spelling they have among us.
+pub(crate) fn named(given: &[String]) -> Result<Vec<NamedContext>> {
+    let parse = |text: &String| {
+        let mut context = NamedContext::parse(text).context("--build-context")?;
+        if let Some(platform) = &context.platform {
+            let platform: Platform =
+                platform.parse().with_context(|| format!("--build-context {}", context.name))?;
+            context.platform = Some(platform.to_string());
+        }
+        Ok(context)
+    };
+    given.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        let directory = tempfile::tempdir().unwrap();
+        let there = directory.path().display().to_string();
+        std::fs::write(directory.path().join("c.tar"), "").unwrap();
+        let refused = |text: &str| location(text).unwrap_err().to_string();
+        assert!(matches!(location(&there), Ok(ContextLocation::Directory(path)) if path == directory.path()));
+        assert!(matches!(location(&format!("dir://{there}")), Ok(ContextLocation::Directory(_))));
+        assert!(matches!(location(&format!("tar://{there}/c.tar")), Ok(ContextLocation::Archive(_))));
+        assert!(matches!(location("https://h/x.tar.gz?a=b"), Ok(ContextLocation::Http(_))));
+        for (text, says) in [
+            ("/no/such", "--context /no/such: no such directory"),
+            ("dir:///no/such", "--context /no/such: no such directory"),
+            ("tar:///no/such", "--context tar:///no/such: no such file"),
+            ("s3://bucket/key", "contexts in buckets are not supported yet; download it before"),
+            ("gs://bucket", "contexts in buckets are not supported yet"),
+            ("https://a.blob.core.windows.net/c/b", "Azure's blob storage are not supported yet"),
+            (
+                "https://u:secret@h/x.git#main",
+                "--context https://h/x.git#main: git repositories are not supported yet",
+            ),
+            ("git://h/x", "git repositories are not supported yet; give the directory of a checkout"),
+            ("ftp://u:secret@h/x?key", "--context ftp://h/x: unknown kind of context ftp://"),
+        ] {
+            let found = refused(text);
+            assert!(found.contains(says) && !found.contains("secret") && !found.contains("key;"), "{found}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        let names = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            named(&texts).map(|contexts| {
+                let shown = |context: NamedContext| {
+                    format!("{}::{}", context.name, context.platform.unwrap_or_default())
+                };
+                contexts.into_iter().map(shown).collect::<Vec<_>>().join(" ")
+            })
+        };
+        assert_eq!(
+            names(&["a=.", "alpine:latest::linux/x86_64=docker-image://b"]).unwrap(),
+            "a:: alpine::linux/amd64"
+        );
+        for (text, says) in [("a", "expected key=value"), ("a::linux/=.", "a"), ("=.", "it is empty")] {
+            let error = format!("{:#}", names(&[text]).unwrap_err());
+            assert!(error.contains("--build-context") && error.contains(says), "{error}");
+        }
+    }
+}
