@@ -1,0 +1,2 @@
+tar --mtime=@1609459200 -cJf ../context.tar ./a
+rm a

@@ -1,0 +1,2 @@
+tar -czf whole.tar a
+head -c 40 whole.tar > ../context.tar

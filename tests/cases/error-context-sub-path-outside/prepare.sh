@@ -1,0 +1,2 @@
+ln -s ../../../../../../etc link
+tar -cf ../context.tar link
