@@ -72,8 +72,11 @@ fn config(ours: &Value, theirs: &Value, found: &mut Found) {
         let top = ["author", "os", "architecture"].map(|key| (key.to_owned(), document[key].clone()));
         let inner = document["config"].as_object().into_iter().flatten();
         let inner = inner.map(|(key, value)| (key.clone(), value.clone()));
-        let is_said =
-            |(key, value): &(String, Value)| !OF_THE_BUILDER.contains(&key.as_str()) && !is_empty(value);
+        // No working directory is the root.
+        let is_root = |key: &str, value: &Value| key == "WorkingDir" && value == "/";
+        let is_said = |(key, value): &(String, Value)| {
+            !OF_THE_BUILDER.contains(&key.as_str()) && !is_empty(value) && !is_root(key, value)
+        };
         top.into_iter().chain(inner).filter(is_said).collect()
     };
     let (ours, theirs) = (said(ours), said(theirs));
@@ -106,7 +109,7 @@ mod tests {
 
     #[test]
     fn empty_values_are_none() {
-        let ours = json!({"os": "linux", "config": {"Env": ["A=1"], "Labels": {"a": "1", "b": "2"}}});
+        let ours = json!({"os": "linux", "config": {"Env": ["A=1"], "WorkingDir": "/", "Labels": {"a": "1", "b": "2"}}});
         let same = json!({"os": "linux", "author": "", "config": {
             "Labels": {"b": "2", "a": "1"}, "Env": ["A=1"], "Tty": false, "OnBuild": [], "Volumes": null}});
         let other = json!({"os": "linux", "config": {"Env": ["A=2"], "User": "x"}});
