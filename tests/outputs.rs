@@ -112,6 +112,78 @@ fn an_archive_and_a_layout_hold_what_the_registry_holds() -> Result<()> {
     Ok(())
 }
 
+/// In either format what is written is alike but for the names of types; blobs of a base in the other format
+/// are not written anew, and Docker's fields stay.
+#[test]
+fn media_types_are_those_of_the_format() -> Result<()> {
+    if !require(&["skopeo"]) {
+        return Ok(());
+    }
+    let dockerfile =
+        "FROM BASE\nCOPY file.txt /\nSHELL [\"/bin/sh\", \"-e\"]\nHEALTHCHECK CMD x\nONBUILD LABEL a=b\n";
+    let fixture = Fixture::new(Registry::ours, dockerfile)?;
+    let mut base = fixture.base.clone();
+    let docker = [
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    ];
+    let oci = [
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+    ];
+    for (format, [manifest_type, config_type, layer_type]) in [("docker", docker), ("oci", oci)] {
+        // The image in Docker's format is the base of the one in OCI's.
+        fs::write(fixture.path("context/Dockerfile"), dockerfile.replace("BASE", &base))?;
+        let reference = fixture.registry.reference(&format!("{format}:1"));
+        let (layout, archive) = (fixture.path(format), fixture.path(&format!("{format}.tar")));
+        let metadata = fixture.path("metadata.json");
+        let built = fixture.build(&[
+            "--destination",
+            &reference,
+            "--image-format",
+            format,
+            "--oci-layout-path",
+            &layout.to_string_lossy(),
+            "--tar-path",
+            &archive.to_string_lossy(),
+            "--metadata-file",
+            &metadata.to_string_lossy(),
+        ])?;
+        let digest = program::digest(&built)?;
+        let sources = [format!("docker://{reference}"), format!("oci:{}:1", layout.display())];
+        for source in &sources {
+            let inspect = ["inspect", "--tls-verify=false", "--raw", source];
+            let manifest: serde_json::Value = serde_json::from_str(&image::skopeo(&inspect)?)?;
+            assert_eq!(manifest["mediaType"], manifest_type, "{source}");
+            assert_eq!(manifest["config"]["mediaType"], config_type, "{source}");
+            for layer in manifest["layers"].as_array().into_iter().flatten() {
+                assert_eq!(layer["mediaType"], layer_type, "{source}");
+            }
+        }
+        let archive = format!("docker-archive:{}", archive.display());
+        for source in sources.iter().chain([&archive]) {
+            let inspect = ["inspect", "--tls-verify=false", "--config", "--raw", source];
+            let config: serde_json::Value = serde_json::from_str(&image::skopeo(&inspect)?)?;
+            assert_eq!(config["config"]["Healthcheck"]["Test"][0], "CMD-SHELL", "{source}");
+            assert_eq!(config["config"]["Shell"][1], "-e", "{source}");
+            assert_eq!(config["config"]["OnBuild"][0], "LABEL a=b", "{source}");
+        }
+        let metadata: serde_json::Value = serde_json::from_str(&fs::read_to_string(metadata)?)?;
+        assert_eq!(metadata["containerimage.digest"], digest.as_str());
+        assert_eq!(metadata["containerimage.descriptor"]["mediaType"], manifest_type);
+        assert_eq!(metadata["image.name"], reference.as_str());
+        base = reference;
+    }
+    let below = fixture.registry.manifest("docker", "1")?;
+    let above = fixture.registry.manifest("oci", "1")?;
+    for (position, layer) in below["layers"].as_array().into_iter().flatten().enumerate() {
+        assert_eq!(above["layers"][position]["digest"], layer["digest"], "the blobs are the same");
+    }
+    Ok(())
+}
+
 #[test]
 fn several_destinations_get_one_image() -> Result<()> {
     let fixture = Fixture::new(Registry::ours, SMALL)?;

@@ -9,10 +9,12 @@ use crate::checks::{Checks, obey_syntax};
 use crate::context::describe;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Warning};
 use crate::image::Image;
 use crate::options::Options;
-use crate::output::{Finished, Uploads, write_archive, write_digest_files, write_layout};
+use crate::output::{
+    Finished, Uploads, write_archive, write_digest_files, write_layout, write_metadata_file,
+};
 use crate::sources::{self, Given, Sources};
 use crate::stage::Stage;
 use crate::step::{Surroundings, carry_out, foresee, refuse};
@@ -43,15 +45,13 @@ fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
     let platform = options.platform.to_string();
     let platform_args =
         PlatformArgs::new(&Platform::host().to_string(), &platform, options.target.as_deref());
-    let mut checks = Checks::begin(&dockerfile, &platform_args, options)?;
-    let scope = GlobalScope::new(&dockerfile, &platform_args, &options.build_args).map_err(|error| {
-        let span = error.span;
-        Error::new(error.to_string()).lines(span.first_line..=span.last_line)
-    })?;
+    let mut checks = Checks::begin(&dockerfile, &platform_args, options, true)?;
+    let scope = GlobalScope::new(&dockerfile, &platform_args, &options.build_args)
+        .map_err(|error| Error::new(format!("ARG {}: {}", error.name, error.source)).at(error.span))?;
     for (name, meant) in scope.unused_build_args(&dockerfile) {
         let hint = meant.map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
         let text = format!("build argument {name} is declared by no ARG{hint}");
-        options.report.event(Event::Warning { line: None, text });
+        options.report.event(Warning::new(text).into());
     }
     let graph = Graph::new(&dockerfile, &scope, &options.contexts, &platform)?;
     let target = graph.target(options.target.as_deref())?;
@@ -109,7 +109,7 @@ impl Plan<'_> {
         for context in &engine.options.contexts {
             if !progress.sources.has_used(&context.name) {
                 let text = format!("named context {} is not used", context.name);
-                engine.report(Event::Warning { line: None, text });
+                engine.report(Warning::new(text).into());
             }
         }
         let stage = progress.sources.stages.remove(&self.target).expect("the target is among what it needs");
@@ -125,8 +125,8 @@ impl Plan<'_> {
             return Ok(());
         }
         let written = &self.dockerfile.stages[number];
-        let lines = written.span.first_line..=written.span.last_line;
-        let mut stage = self.start(engine, number, progress).map_err(|error| error.lines(lines.clone()))?;
+        let from = written.span;
+        let mut stage = self.start(engine, number, progress).map_err(|error| error.at(from))?;
         stage.shares_base = self.shares_base(number);
         let triggers = std::mem::take(&mut stage.image.config.config.on_build);
         let triggered = triggers
@@ -134,9 +134,9 @@ impl Plan<'_> {
             .map(|text| dockerfile::parse_trigger(text))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| {
-                Error::new(format!("ONBUILD trigger of the base: {}", error.message)).lines(lines.clone())
+                Error::new(format!("ONBUILD trigger of the base: {}", error.message)).at(from)
             })?;
-        triggered.iter().try_for_each(refuse).map_err(|error| error.at_lines(lines.clone()))?;
+        triggered.iter().try_for_each(refuse).map_err(|error| error.only_at(from))?;
         progress.checks.stage(self.graph, &engine.globals, number, &stage.image, &triggered)?;
         progress.total += triggered.len();
 
@@ -151,7 +151,7 @@ impl Plan<'_> {
             .collect();
         for (position, (instruction, is_trigger)) in instructions.iter().enumerate() {
             let blame = |error: Error| {
-                if *is_trigger { error.at_lines(lines.clone()) } else { located(error, instruction) }
+                if *is_trigger { error.only_at(from) } else { located(error, instruction) }
             };
             stage.will_run = instructions[position..].iter().any(|(instruction, _)| is_run(instruction));
             let before = stage.image.layers.len();
@@ -213,8 +213,7 @@ impl Plan<'_> {
                         "--platform={platform} does not change the stage {}: it is for {has}",
                         stage.name
                     );
-                    let line = Some(self.dockerfile.stages[number].span.first_line);
-                    engine.report(Event::Warning { line, text });
+                    engine.report(Warning::new(text).at(self.dockerfile.stages[number].span).into());
                 }
                 stage.derive(&name)
             }
@@ -265,7 +264,7 @@ impl Plan<'_> {
         let escape = self.dockerfile.directives.escape;
         let (sources, graph) = (&mut progress.sources, self.graph);
         let mut around = Surroundings { engine, sources, graph, number, escape };
-        carry_out(&mut around, stage, instruction)?;
+        carry_out(&mut around, stage, instruction).map_err(|error| for_another_machine(error, stage))?;
         let layer = stage.image.layers.get(layers).map(|layer| layer.descriptor.size);
         engine.report(Event::StepDone { elapsed: start.elapsed(), layer });
         Ok(())
@@ -275,7 +274,7 @@ impl Plan<'_> {
         let options = engine.options;
         let mut image = stage.image;
         image.config.config.labels.extend(options.labels.iter().cloned());
-        let finished = Finished::new(image, engine.created());
+        let finished = Finished::new(image, engine.created(), options.outputs.format);
         let outputs = &options.outputs;
         let blob = |digest| {
             let layer = finished.layers.iter().find(|layer| layer.descriptor.digest == digest);
@@ -297,6 +296,7 @@ impl Plan<'_> {
             }
             engine.timings.measure("wait for uploads", || uploads.finish(&finished))?;
         }
+        write_metadata_file(outputs, &finished)?;
         write_digest_files(outputs, finished.manifest.digest())?;
         Ok(finished)
     }
@@ -306,21 +306,32 @@ fn is_run(instruction: &Instruction) -> bool {
     matches!(instruction.kind, InstructionKind::Run(_))
 }
 
-/// Says which lines an error is about, unless it knows better.
+/// Says which instruction an error is about, unless it knows better.
 fn located(error: Error, instruction: &Instruction) -> Error {
-    error.lines(instruction.span.first_line..=instruction.span.last_line)
+    error.at(instruction.span)
 }
 
-fn parse_error(error: dockerfile::ParseError) -> Error {
+pub(crate) fn parse_error(error: dockerfile::ParseError) -> Error {
     let converted = Error::new(error.message);
     let converted = match error.span {
-        Some(span) => converted.lines(span.first_line..=span.last_line),
+        Some(span) => converted.at(span),
         None => converted,
     };
     match error.hint {
         Some(hint) => converted.hint(hint),
         None => converted,
     }
+}
+
+/// Says why a program that is there cannot be executed, if the image is for machines of another kind.
+fn for_another_machine(error: Error, stage: &Stage) -> Error {
+    let (image, machine) = (stage.image.config.platform(), Platform::host());
+    if error.exit_code == Some(126) && !machine.accepts(&image) {
+        return error.hint(format!(
+            "the image is for {image} and this machine is {machine}: a RUN needs qemu registered with binfmt_misc here"
+        ));
+    }
+    error
 }
 
 /// An instruction as a progress line shows it, without the contents of heredocs.

@@ -8,7 +8,7 @@ use dockerfile::{
 };
 
 use crate::error::{Error, Result};
-use crate::event::{Event, Report};
+use crate::event::{self, Report};
 use crate::image::Image;
 use crate::options::Options;
 
@@ -16,13 +16,13 @@ use crate::options::Options;
 /// `BUILDKIT_SYNTAX` stands before the directive.
 pub(crate) fn obey_syntax(options: &Options) -> Result<()> {
     let given = options.build_args.get("BUILDKIT_SYNTAX").filter(|value| !value.is_empty());
-    let (syntax, lines) = match (given, detect_syntax(&options.dockerfile)) {
+    let (syntax, span) = match (given, detect_syntax(&options.dockerfile)) {
         (Some(value), _) => (Syntax::parse(value), None),
         (None, Some(directive)) => (directive.value, Some(directive.span)),
         (None, None) => return Ok(()),
     };
     let warn = |text: String| {
-        options.report.event(Event::Warning { line: lines.map(|span| span.first_line), text });
+        options.report.event(event::Warning { span, ..event::Warning::new(text) }.into());
     };
     match Frontend::of(&syntax) {
         Frontend::BuiltIn { newer: Some(version), .. } => {
@@ -40,8 +40,8 @@ pub(crate) fn obey_syntax(options: &Options) -> Result<()> {
         Frontend::Other { image } => {
             let error = Error::new(format!("the frontend {image} is not supported: no frontend is ever run"))
                 .hint("with --syntax-ignore the file is read as a plain Dockerfile");
-            Err(match lines {
-                Some(span) => error.lines(span.first_line..=span.last_line),
+            Err(match span {
+                Some(span) => error.at(span),
                 None => error,
             })
         }
@@ -52,6 +52,8 @@ pub(crate) fn obey_syntax(options: &Options) -> Result<()> {
 pub(crate) struct Checks<'a> {
     linter: Linter<'a>,
     ignore: Option<Ignore>,
+    /// What is found fails a build where `# check=error=true` says so; a check goes on to find the rest.
+    fails: bool,
     report: &'a dyn Report,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Checks<'a> {
         dockerfile: &'a Dockerfile,
         platform: &PlatformArgs,
         options: &'a Options,
+        fails: bool,
     ) -> Result<Self> {
         let check =
             options.build_args.get("BUILDKIT_DOCKERFILE_CHECK").map(|text| Check::parse(text)).transpose();
@@ -68,7 +71,8 @@ impl<'a> Checks<'a> {
             .map_err(|problem| Error::new(format!("build argument BUILDKIT_DOCKERFILE_CHECK: {problem}")))?;
         // What is wrong with it is said where the context is opened.
         let ignore = options.ignore.as_ref().and_then(|text| Ignore::parse(text).ok());
-        let mut checks = Checks { linter: Linter::new(dockerfile, check), ignore, report: &*options.report };
+        let linter = Linter::new(dockerfile, check);
+        let mut checks = Checks { linter, ignore, fails, report: &*options.report };
         let warnings = checks.linter.file(platform);
         checks.tell(&warnings)?;
         Ok(checks)
@@ -120,11 +124,11 @@ impl<'a> Checks<'a> {
 
     fn tell(&self, warnings: &[Warning]) -> Result<()> {
         for warning in warnings {
-            let text = format!("{}: {}", warning.rule, warning.message);
-            self.report.event(Event::Warning { line: Some(warning.span.first_line), text });
+            self.report.event(event::Warning::from(warning).into());
         }
-        self.linter.verdict().map_err(|error| {
-            Error::new(error.to_string()).lines(error.span.first_line..=error.span.last_line)
-        })
+        if !self.fails {
+            return Ok(());
+        }
+        self.linter.verdict().map_err(|error| Error::new(error.to_string()).at(error.span))
     }
 }

@@ -227,8 +227,10 @@ impl<'a> Engine<'a> {
         if !hosts.exists() {
             // The pod's own aliases are kept; they come after ours, as the first match counts.
             let own = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+            let added = &self.options.add_hosts;
+            let added: String = added.iter().map(|(name, address)| format!("{address}\t{name}\n")).collect();
             let pods = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-            std::fs::write(&hosts, format!("{own}{pods}")).during("work directory")?;
+            std::fs::write(&hosts, format!("{own}{added}{pods}")).during("work directory")?;
             // A builder without one has no names to resolve either.
             let pods = std::fs::read("/etc/resolv.conf").unwrap_or_default();
             std::fs::write(&resolv, pods).during("work directory")?;

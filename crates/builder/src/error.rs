@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use dockerfile::Span;
+
 /// A failed build.
 #[derive(Debug)]
 pub struct Error {
     /// What happened, on one line, in lower case.
     pub message: String,
-    /// Which lines of the Dockerfile it is about.
-    pub lines: Option<std::ops::RangeInclusive<usize>>,
+    /// The word or the instruction of the Dockerfile it is about.
+    pub span: Option<Span>,
     /// What to do about it.
     pub hint: Option<String>,
     /// The exit code of the RUN that failed, if one did.
@@ -19,9 +21,9 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error that is not about a line yet.
+    /// An error that is not about a place yet.
     pub fn new(message: impl Into<String>) -> Self {
-        Error { message: message.into(), lines: None, hint: None, exit_code: None }
+        Error { message: message.into(), span: None, hint: None, exit_code: None }
     }
 
     /// The error of a build that was told to end. The exit code is the one a shell reports.
@@ -51,17 +53,17 @@ impl Error {
         self
     }
 
-    /// Adds the lines it is about, unless it has some.
+    /// Adds what it is about, unless that is known: what is nearer to the cause knows better.
     #[must_use]
-    pub fn lines(mut self, lines: std::ops::RangeInclusive<usize>) -> Self {
-        self.lines.get_or_insert(lines);
+    pub fn at(mut self, span: Span) -> Self {
+        self.span.get_or_insert(span);
         self
     }
 
-    /// Says which lines it is about, whatever it said before.
+    /// Says what it is about, whatever it said before.
     #[must_use]
-    pub fn at_lines(mut self, lines: std::ops::RangeInclusive<usize>) -> Self {
-        self.lines = Some(lines);
+    pub fn only_at(mut self, span: Span) -> Self {
+        self.span = Some(span);
         self
     }
 
@@ -97,7 +99,7 @@ impl From<dockerfile::GraphError> for Error {
     fn from(error: dockerfile::GraphError) -> Self {
         let converted = Error::new(error.to_string());
         match error.span() {
-            Some(span) => converted.lines(span.first_line..=span.last_line),
+            Some(span) => converted.at(span),
             None => converted,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dockerfile::{Rule, Span};
 use oci::{Digest, Reference};
 use sandbox::Stream;
 
@@ -73,14 +74,46 @@ pub enum Event {
         digest: Digest,
     },
     /// Something the user should know which does not stop the build.
-    Warning {
-        /// Line of the Dockerfile, if it is about one.
-        line: Option<usize>,
-        /// What.
-        text: String,
-    },
+    Warning(Warning),
     /// Something that explains the build without being news.
     Note(String),
+}
+
+/// Something to reconsider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What.
+    pub text: String,
+    /// The word or the instruction of the Dockerfile it is about.
+    pub span: Option<Span>,
+    /// The lint rule that found it.
+    pub rule: Option<Rule>,
+}
+
+impl Warning {
+    /// A warning that is not about a place.
+    pub fn new(text: impl Into<String>) -> Self {
+        Warning { text: text.into(), span: None, rule: None }
+    }
+
+    /// Adds what it is about.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+}
+
+impl From<&dockerfile::Warning> for Warning {
+    fn from(found: &dockerfile::Warning) -> Self {
+        Warning { text: found.message.clone(), span: Some(found.span), rule: Some(found.rule) }
+    }
+}
+
+impl From<Warning> for Event {
+    fn from(warning: Warning) -> Self {
+        Event::Warning(warning)
+    }
 }
 
 /// Receives events, from several threads.

@@ -1,7 +1,7 @@
 //! Images as a build sees them: a config and layers, of which some have no bytes here yet.
 
 use layout::Layout;
-use oci::{Compression, Descriptor, DiffId, History, ImageConfig, Manifest, MediaType, Reference};
+use oci::{Compression, Descriptor, DiffId, History, ImageConfig, ImageFormat, Manifest, Reference};
 
 use crate::error::{Error, Result};
 
@@ -122,15 +122,17 @@ impl Layer {
         self.descriptor.media_type.layer_compression().unwrap_or(Compression::Gzip)
     }
 
-    /// The descriptor as a manifest of OCI's types has it.
-    pub(crate) fn oci_descriptor(&self) -> Descriptor {
+    /// The descriptor as a manifest has it: the same blob, by the name that the format gives its type.
+    pub(crate) fn descriptor_in(&self, format: ImageFormat) -> Descriptor {
         let media_type = match self.descriptor.media_type.layer_compression() {
-            Some(compression) => MediaType::oci_layer(compression),
+            Some(compression) => format.layer(compression),
             None => self.descriptor.media_type.clone(),
         };
-        Descriptor {
-            annotations: self.descriptor.annotations.clone(),
-            ..Descriptor::new(media_type, self.descriptor.digest, self.descriptor.size)
+        let mut descriptor = Descriptor::new(media_type, self.descriptor.digest, self.descriptor.size);
+        if format == ImageFormat::Oci {
+            // Docker's descriptors have none.
+            descriptor.annotations.clone_from(&self.descriptor.annotations);
         }
+        descriptor
     }
 }

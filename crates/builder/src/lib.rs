@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod call;
 mod checks;
 mod context;
 mod copy;
@@ -28,10 +29,11 @@ mod users;
 mod workdir;
 
 pub use build::{Outcome, build};
+pub use call::{check, outline, targets};
 pub use context::{BuildContext, ContextLocation, Fetching};
-pub use dockerfile::NamedContext;
+pub use dockerfile::{Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean};
 pub use error::{Error, Result};
-pub use event::{Event, Report};
+pub use event::{Event, Report, Warning};
 pub use options::Options;
 pub use output::Outputs;
 pub use timings::Timings;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub labels: Vec<(String, String)>,
     /// What the image is for.
     pub platform: Platform,
+    /// Names and addresses for `/etc/hosts` of a RUN.
+    pub add_hosts: Vec<(String, IpAddr)>,
     /// Where it goes.
     pub outputs: Outputs,
     /// The time that is noted as that of the build, in seconds since 1970.

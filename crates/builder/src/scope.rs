@@ -51,9 +51,10 @@ impl Scope {
         self.values.get(name).map(String::as_str)
     }
 
-    /// `NAME=value` of every declared ARG with a value, in order, as RUN's history lists them.
+    /// `NAME=value` of every declared ARG, in order, as RUN's history lists them: one without a value shows as
+    /// an empty one, as with BuildKit.
     pub(crate) fn args(&self) -> Vec<String> {
-        self.args.iter().filter_map(|name| Some(format!("{name}={}", self.get(name)?))).collect()
+        self.args.iter().map(|name| format!("{name}={}", self.get(name).unwrap_or_default())).collect()
     }
 
     /// Every variable with a value, in order of declaration.
@@ -81,10 +82,10 @@ mod tests {
         assert_eq!(scope.get("A"), Some("env"));
         scope.declare_arg("B", None);
         assert_eq!(scope.get("B"), None);
-        assert_eq!(scope.args(), ["A=env"]);
+        assert_eq!(scope.args(), ["A=env", "B="]);
         scope.declare_arg("C", Some("1"));
         scope.declare_arg("A", Some("again"));
-        assert_eq!(scope.args(), ["A=again", "C=1"], "in the order of the first declaration");
+        assert_eq!(scope.args(), ["A=again", "B=", "C=1"], "in the order of the first declaration");
         let environment: Vec<_> = scope.environment().collect();
         assert_eq!(environment, [("PATH", "/bin"), ("A", "again"), ("C", "1")]);
     }

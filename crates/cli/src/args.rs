@@ -2,10 +2,14 @@
 //!
 //! Only text is checked here; nothing is opened.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oci::{Platform, PlatformError};
+
+use crate::call::{Call, Method, call};
 
 use crate::secrets::{SecretFlag, secret_flag};
 
@@ -140,6 +144,75 @@ pub(crate) fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>)
         || arguments.windows(2).any(|pair| pair == ["--log-format", "json"])
 }
 
+/// `NAME:ADDRESS` or `NAME=ADDRESS`, an IPv6 address also in brackets.
+fn host(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once(['=', ':']).ok_or("expected NAME:ADDRESS")?;
+    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if name.is_empty() || !name.chars().all(usable) {
+        return Err(format!("{name:?} is no host name"));
+    }
+    if address == "host-gateway" {
+        return Err("host-gateway is an address only Docker's daemon knows; give the address".to_owned());
+    }
+    let plain = address.strip_prefix('[').and_then(|address| address.strip_suffix(']')).unwrap_or(address);
+    let parsed = plain.parse().map_err(|_| format!("{address:?} is no IP address"))?;
+    Ok((name.to_owned(), parsed))
+}
+
+/// One platform.
+fn platform(text: &str) -> Result<Platform, String> {
+    if text.contains(',') {
+        return Err("one build makes an image for one platform; build each of them".to_owned());
+    }
+    text.parse().map_err(|error: PlatformError| error.to_string())
+}
+
+/// How Docker's users ask for what `--log-format` and `--verbosity` say here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Plain,
+    Auto,
+    Quiet,
+}
+
+fn progress(text: &str) -> Result<Progress, String> {
+    match text {
+        "plain" => Ok(Progress::Plain),
+        "auto" | "tty" => Ok(Progress::Auto),
+        "quiet" | "none" => Ok(Progress::Quiet),
+        "rawjson" => {
+            Err("BuildKit's own events are not made; --log-format json has a line for each event".to_owned())
+        }
+        _ => Err("expected auto, plain, tty or quiet".to_owned()),
+    }
+}
+
+impl BuildArgs {
+    /// What `--progress` and `--quiet` come to, in our words.
+    pub(crate) fn log(&self) -> (LogFormat, Verbosity) {
+        let quiet = self.quiet || self.progress == Some(Progress::Quiet);
+        let format = match (self.log_format, self.progress) {
+            (LogFormat::Color, Some(Progress::Plain)) => LogFormat::Text,
+            (format, _) => format,
+        };
+        (format, if quiet { Verbosity::Error } else { self.verbosity })
+    }
+
+    /// What is to be done with the Dockerfile.
+    pub(crate) fn asked(&self) -> Call {
+        if self.check { Call { method: Method::Check, ..self.call } } else { self.call }
+    }
+}
+
+/// The media types of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImageFormatArg {
+    /// Those of the OCI image spec.
+    Oci,
+    /// Docker's.
+    Docker,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     /// The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, or
@@ -155,11 +228,23 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_context: Vec<String>,
     /// The Dockerfile: a path from here or, if there is none, in the context.
-    #[arg(long, short = 'f', value_name = "FILE", default_value = "Dockerfile")]
+    #[arg(long, short = 'f', alias = "file", value_name = "FILE", default_value = "Dockerfile")]
     pub(crate) dockerfile: PathBuf,
     /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
-    #[arg(long, short = 'd', value_name = "IMAGE")]
+    #[arg(long, short = 'd', alias = "tag", short_alias = 't', value_name = "IMAGE")]
     pub(crate) destination: Vec<String>,
+    /// What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
+    #[arg(long, alias = "custom-platform", value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+    /// A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated.
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = host)]
+    pub(crate) add_host: Vec<(String, IpAddr)>,
+    /// Only say what the lints find in the Dockerfile, and fail if that is anything.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) check: bool,
+    /// What to do with the Dockerfile: build, check, outline or targets; with `,format=json` the answer is JSON.
+    #[arg(long, value_name = "METHOD", value_parser = call, default_value = "build")]
+    pub(crate) call: Call,
     /// Value of an ARG, as NAME=VALUE; NAME alone takes the value of that environment variable. May be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_arg: Vec<String>,
@@ -188,6 +273,12 @@ pub(crate) struct BuildArgs {
     /// Write an OCI layout with the image to this directory.
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) oci_layout_path: Option<PathBuf>,
+    /// The media types of manifest, config and layers.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "oci")]
+    pub(crate) image_format: ImageFormatArg,
+    /// Write digests, descriptor and names of the image to this file as JSON, once all is done.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) metadata_file: Option<PathBuf>,
     /// Write the digest of the image to this file, once all is done.
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) digest_file: Option<PathBuf>,
@@ -218,6 +309,12 @@ pub(crate) struct BuildArgs {
     /// How to say it.
     #[arg(long, value_enum, default_value = "color", ignore_case = true)]
     pub(crate) log_format: LogFormat,
+    /// Say nothing but errors, as `--verbosity error` does.
+    #[arg(long, short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) quiet: bool,
+    /// How Docker names it: `plain` is text without colour, `auto` and `tty` the default, `quiet` only errors.
+    #[arg(long, value_name = "TYPE", value_parser = progress)]
+    pub(crate) progress: Option<Progress>,
     /// How a RUN is kept to its root.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) isolation: IsolationArg,
@@ -260,6 +357,44 @@ mod tests {
             assert_eq!(parse(&format!("bako {flag} -d r.example/a")).unwrap().insecure, value, "{flag}");
         }
         assert!(parse("bako --insecure=yes").is_err());
+    }
+
+    #[test]
+    fn hosts_are_names_and_addresses() {
+        for (text, expected) in [
+            ("db:10.0.0.1", Ok(("db", "10.0.0.1"))),
+            ("db=10.0.0.1", Ok(("db", "10.0.0.1"))),
+            ("db.example:[::1]", Ok(("db.example", "::1"))),
+            ("db:::1", Ok(("db", "::1"))),
+            ("db", Err("expected NAME:ADDRESS")),
+            (":10.0.0.1", Err("\"\" is no host name")),
+            ("a b:10.0.0.1", Err("\"a b\" is no host name")),
+            ("db:ten", Err("\"ten\" is no IP address")),
+            ("db:1.1.1.1\n", Err("\"1.1.1.1\\n\" is no IP address")),
+        ] {
+            let found = host(text).map(|(name, address)| (name, address.to_string()));
+            let expected = expected.map(|(name, address)| (name.to_owned(), address.to_owned()));
+            assert_eq!(found, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn dockers_words() {
+        for (line, expected) in [
+            ("bako", (LogFormat::Color, Verbosity::Info)),
+            ("bako -q", (LogFormat::Color, Verbosity::Error)),
+            ("bako --progress=plain", (LogFormat::Text, Verbosity::Info)),
+            ("bako --progress quiet --log-format json", (LogFormat::Json, Verbosity::Error)),
+        ] {
+            assert_eq!(parse(line).unwrap().log(), expected, "{line}");
+        }
+        let args = parse("bako -t a:1 --tag b:2 --file x --check --call=outline,format=json").unwrap();
+        assert_eq!(args.destination, ["a:1", "b:2"]);
+        assert_eq!(args.dockerfile, PathBuf::from("x"));
+        assert_eq!(args.asked(), Call { method: Method::Check, json: true });
+        for line in ["bako --progress=rawjson", "bako --platform linux/amd64,linux/arm64", "bako --call=x"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -6,31 +6,38 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
-use builder::{BuildContext, Fetching, Options, Outputs, WorkDir};
-use oci::{Platform, Reference};
+use builder::{BuildContext, Error, Fetching, Options, Outputs, WorkDir};
+use oci::{ImageFormat, Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::args::{BuildArgs, IsolationArg, Verbosity, given};
+use crate::args::{BuildArgs, ImageFormatArg, IsolationArg, Verbosity, given};
+use crate::call::{self, Findings, Method};
+use crate::diagnostic::Source;
 use crate::terminal::{Terminal, human_time, print_result};
-use crate::{context, diagnostic, environment, signals};
+use crate::{context, environment, signals};
 
-/// Builds, and says how it went.
+/// Builds, or asks, and says how it went.
 pub(crate) fn run(args: BuildArgs) -> ExitCode {
     // From here on there may be something to remove.
     let signals = signals::hold();
-    let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity));
-    crate::terminal::show_library_logs(args.log_format, args.verbosity);
+    let (log_format, verbosity) = args.log();
+    let terminal = Arc::new(Terminal::new(log_format, verbosity));
+    crate::terminal::show_library_logs(log_format, verbosity);
     let work_dir = match WorkDir::create(&environment::work_dir(&args.work_dir)) {
         Ok(work_dir) => Arc::new(work_dir),
         Err(error) => {
-            terminal.line(Verbosity::Error, &error.to_string(), json!({}));
+            terminal.error(&error, 1);
             return ExitCode::FAILURE;
         }
     };
+    let asked = args.asked();
     // Before any thread is started: it may have to move this process into a user namespace.
-    let isolation = choose(args.isolation, work_dir.path());
+    let isolation = match asked.method {
+        Method::Build => choose(args.isolation, work_dir.path()),
+        _ => Err("nothing is built".to_owned()),
+    };
     if let Err(error) = sandbox::protect_self() {
         terminal.line(
             Verbosity::Warn,
@@ -43,13 +50,13 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
     let runtime = match signals.start_runtime(&cancel, Arc::downgrade(&work_dir), &terminal) {
         Ok(runtime) => runtime,
         Err(error) => {
-            terminal.line(Verbosity::Error, &format!("start: {error}"), json!({}));
+            terminal.error(&Error::new(format!("start: {error}")), 1);
             return ExitCode::FAILURE;
         }
     };
     let prepared = prepare(&args, work_dir, isolation, terminal.clone(), &cancel, runtime.handle());
-    let (options, dockerfile_path) = match prepared {
-        Ok(prepared) => prepared,
+    let mut options = match prepared {
+        Ok(options) => options,
         Err(error) => {
             runtime.shutdown_timeout(Duration::from_secs(1));
             let (text, code) = match cancel.signal() {
@@ -57,10 +64,18 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
                 Some(signal) => (format!("ended by signal {signal}"), 128 + signal),
                 None => (format!("{error:#}"), 1),
             };
-            terminal.line(Verbosity::Error, &text, json!({ "event": "error" }));
-            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+            let code = u8::try_from(code).unwrap_or(1);
+            terminal.error(&Error::new(text), code);
+            return ExitCode::from(code);
         }
     };
+    if asked.method != Method::Build {
+        let findings = Arc::new(Findings::new(terminal.clone()));
+        options.report = findings.clone();
+        let answer = call::answer(asked, &options, runtime.handle().clone(), &findings, &terminal);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        return answer;
+    }
     let outcome = builder::build(&options, runtime.handle().clone());
     // Tasks hold on to the work directory, and one that writes would disturb its removal.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -80,21 +95,10 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            terminal.finish_output();
-            if terminal.is_json() {
-                let lines = error.lines.as_ref().map(|lines| json!([lines.start(), lines.end()]));
-                terminal.line(
-                    Verbosity::Error,
-                    &error.message,
-                    json!({ "event": "error", "file": dockerfile_path, "lines": lines, "hint": error.hint }),
-                );
-            } else {
-                let text =
-                    diagnostic::render(&error, &dockerfile_path, &options.dockerfile, terminal.colour());
-                terminal.raw(&text);
-            }
             let code = error.exit_code.and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0);
-            ExitCode::from(code.unwrap_or(1))
+            let code = code.unwrap_or(1);
+            terminal.error(&error, code);
+            ExitCode::from(code)
         }
     }
 }
@@ -117,8 +121,9 @@ fn prepare(
     terminal: Arc<Terminal>,
     cancel: &Cancel,
     runtime: &Handle,
-) -> anyhow::Result<(Options, String)> {
-    let no_push = environment::no_push(args.no_push)?;
+) -> anyhow::Result<Options> {
+    // What is only asked goes nowhere.
+    let no_push = environment::no_push(args.no_push)? || args.asked().method != Method::Build;
     let destinations = destinations(&args.destination, no_push)?;
     let contexts = context::named(&args.build_context)?;
     let below = given(&args.context_sub_path);
@@ -131,11 +136,13 @@ fn prepare(
         None => anyhow!("--context: {error}"),
     })?;
     let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile)?;
+    let path = dockerfile_path.display().to_string();
+    terminal.show_source(Source { path, text: dockerfile.clone() });
     let build_args = environment::build_args(&args.build_arg);
     let epoch = environment::source_date_epoch(&build_args)?;
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let options = Options {
+    Ok(Options {
         ignore: find_ignore(&context, &dockerfile_path)?,
         context: context.directory,
         contexts,
@@ -146,13 +153,19 @@ fn prepare(
         syntax_ignore: args.syntax_ignore,
         target: given(&args.target),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-        platform: Platform::host(),
+        platform: args.platform.clone().unwrap_or_else(Platform::host),
+        add_hosts: args.add_host.clone(),
         outputs: Outputs {
             destinations,
             no_push,
             tar_path: output_file("--tar-path", &args.tar_path)?,
             oci_layout_path: given(&args.oci_layout_path),
             digest_file: output_file("--digest-file", &args.digest_file)?,
+            metadata_file: output_file("--metadata-file", &args.metadata_file)?,
+            format: match args.image_format {
+                ImageFormatArg::Oci => ImageFormat::Oci,
+                ImageFormatArg::Docker => ImageFormat::Docker,
+            },
         },
         now: epoch.unwrap_or(now),
         clamp: epoch,
@@ -163,8 +176,7 @@ fn prepare(
         network,
         report: terminal,
         cancel: cancel.clone(),
-    };
-    Ok((options, dockerfile_path.display().to_string()))
+    })
 }
 
 /// `--destination`: a tag, `latest` if there is none; a digest cannot be pushed to.

@@ -3,9 +3,11 @@
 
 mod args;
 mod build_command;
+mod call;
 mod context;
 mod diagnostic;
 mod environment;
+mod foreign_flags;
 mod probe_command;
 mod secrets;
 mod serve_command;
@@ -15,13 +17,26 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde_json::json;
 
 use crate::args::{Cli, Command, LogFormat, RegistryCommand, Verbosity};
 use crate::terminal::Terminal;
 
 /// What wrong usage exits with, as is usual for Unix programs.
 const USAGE: u8 = 2;
+
+/// What clap lays out as paragraphs: what is wrong, perhaps a tip, and how the program is used.
+fn usage_error(error: &clap::Error) -> builder::Error {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let first = paragraphs.next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tip = paragraphs.find_map(|text| text.strip_prefix("tip: "));
+    match foreign_flags::remedy(error).or(tip) {
+        Some(tip) => builder::Error::new(message).hint(tip),
+        None => builder::Error::new(message),
+    }
+}
 
 fn main() -> ExitCode {
     // This program is also started as its own helper; that one never comes back from here.
@@ -34,11 +49,10 @@ fn main() -> ExitCode {
                 let _ = error.print();
                 return ExitCode::SUCCESS;
             }
-            if args::asks_for_json(std::env::args_os()) {
-                let terminal = Terminal::new(LogFormat::Json, Verbosity::Error);
-                let text = error.to_string();
-                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-                terminal.line(Verbosity::Error, text, json!({ "event": "error" }));
+            let is_json = args::asks_for_json(std::env::args_os());
+            if is_json || foreign_flags::remedy(&error).is_some() {
+                let format = if is_json { LogFormat::Json } else { LogFormat::Color };
+                Terminal::new(format, Verbosity::Error).error(&usage_error(&error), USAGE);
             } else {
                 let _ = error.print();
             }
@@ -52,6 +66,35 @@ fn main() -> ExitCode {
         Some(Command::Version) => {
             terminal::print_result(concat!("bako ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_errors_are_one_line_and_a_hint() {
+        for (line, message, hint) in [
+            ("bako --bogus", "unexpected argument '--bogus' found", None),
+            (
+                "bako --build-ar A=1",
+                "unexpected argument '--build-ar' found",
+                Some("a similar argument exists: '--build-arg'"),
+            ),
+            (
+                "bako --iidfile x",
+                "unexpected argument '--iidfile' found",
+                Some(
+                    "there is no daemon that knows images by an id; --digest-file writes the digest of the manifest",
+                ),
+            ),
+            ("bako --label x", "invalid value 'x' for '--label <NAME=VALUE>': expected NAME=VALUE", None),
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let error = usage_error(&error);
+            assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, hint));
         }
     }
 }

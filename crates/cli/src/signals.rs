@@ -6,14 +6,12 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use builder::WorkDir;
+use builder::{Error, WorkDir};
 use nix::sys::signal::{SigSet, Signal as Number};
 use sandbox::Cancel;
-use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::Verbosity;
 use crate::terminal::Terminal;
 
 /// How long a build may take to end itself once it was told to.
@@ -77,10 +75,10 @@ async fn end_at_a_signal(
     let _ = tokio::time::timeout(GRACE, listeners.next()).await;
     // What cannot be removed now is collected by the next build.
     let _ = work_dir.upgrade().map(|work_dir| work_dir.remove());
-    terminal.finish_output();
-    let text = format!("ended by signal {number}");
-    terminal.line(Verbosity::Error, &text, json!({ "event": "error" }));
-    std::process::exit(128 + number);
+    let code = 128 + number;
+    let error = Error::new(format!("ended by signal {number}"));
+    terminal.error(&error, u8::try_from(code).unwrap_or(u8::MAX));
+    std::process::exit(code);
 }
 
 /// The signals that ask a program to end.

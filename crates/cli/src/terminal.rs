@@ -1,10 +1,10 @@
 //! What a person, or a log, sees of a build. Everything goes to stderr; nothing is ever clipped.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use builder::{Event, Report};
+use builder::{Error, Event, Report, Warning};
 use sandbox::Stream;
 use serde_json::{Value, json};
 use tracing_subscriber::Layer;
@@ -13,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{LogFormat, Verbosity};
+use crate::diagnostic::{self, Source};
 
 /// Turns events into lines.
 pub(crate) struct Terminal {
@@ -23,6 +24,8 @@ pub(crate) struct Terminal {
     out: Mutex<Box<dyn Write + Send>>,
     /// What a RUN has written since its last newline, by stream.
     partial: Mutex<[Vec<u8>; 2]>,
+    /// The Dockerfile, once it is read.
+    source: OnceLock<Source>,
 }
 
 impl Terminal {
@@ -36,17 +39,58 @@ impl Terminal {
     /// One without colour that writes elsewhere.
     fn to(out: Box<dyn Write + Send>, format: LogFormat, verbosity: Verbosity) -> Self {
         let (start, out) = (Instant::now(), Mutex::new(out));
-        Terminal { format, verbosity, colour: false, start, out, partial: Mutex::default() }
+        let (partial, source) = (Mutex::default(), OnceLock::new());
+        Terminal { format, verbosity, colour: false, start, out, partial, source }
     }
 
-    /// True if messages may be coloured.
-    pub(crate) fn colour(&self) -> bool {
-        self.colour
+    /// From now on, what is said of the Dockerfile shows it. A process reads one.
+    pub(crate) fn show_source(&self, source: Source) {
+        let _ = self.source.set(source);
     }
 
-    /// True if errors are to be JSON too.
-    pub(crate) fn is_json(&self) -> bool {
-        self.format == LogFormat::Json
+    /// The Dockerfile, if it is read.
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.source.get()
+    }
+
+    /// Why all of it failed, and what the process is about to exit with.
+    pub(crate) fn error(&self, error: &Error, exit_code: u8) {
+        self.finish_output();
+        if self.format != LogFormat::Json {
+            self.write(diagnostic::error(error, self.source.get(), self.colour).as_bytes());
+            return;
+        }
+        let mut fields = self.place(error.span);
+        fields["event"] = json!("error");
+        fields["hint"] = json!(error.hint);
+        fields["exit_code"] = json!(exit_code);
+        self.line(Verbosity::Error, &error.message, fields);
+    }
+
+    fn warning(&self, warning: &Warning) {
+        if self.format != LogFormat::Json
+            && let Some(text) = diagnostic::warning(warning, self.source.get(), self.colour)
+        {
+            if self.verbosity >= Verbosity::Warn {
+                self.write(text.as_bytes());
+            }
+            return;
+        }
+        let mut fields = self.place(warning.span);
+        fields["event"] = json!("warning");
+        if let Some(rule) = &warning.rule {
+            fields["rule"] = json!(rule.name());
+            fields["url"] = json!(rule.url());
+        }
+        self.line(Verbosity::Warn, &warning.text, fields);
+    }
+
+    /// Where that is, as fields of a log line; of nothing if it is nowhere.
+    fn place(&self, span: Option<builder::Span>) -> Value {
+        match (self.source.get(), span) {
+            (Some(source), Some(span)) => source.place(span),
+            _ => json!({}),
+        }
     }
 
     /// One line about something that happened.
@@ -83,11 +127,6 @@ impl Terminal {
             }
         };
         self.write(line.as_bytes());
-    }
-
-    /// Text that is laid out already.
-    pub(crate) fn raw(&self, text: &str) {
-        self.write(text.as_bytes());
     }
 
     fn write(&self, line: &[u8]) {
@@ -199,10 +238,7 @@ impl Report for Terminal {
                 &format!("pushed {reference}@{digest}"),
                 json!({ "event": "image", "reference": reference.to_string(), "digest": digest }),
             ),
-            Event::Warning { line, text } => {
-                let whole = line.map_or(text.clone(), |line| format!("line {line}: {text}"));
-                self.line(Verbosity::Warn, &whole, json!({ "event": "warning", "line": line }));
-            }
+            Event::Warning(warning) => self.warning(&warning),
             Event::Note(text) => self.line(Verbosity::Debug, &text, json!({ "event": "note" })),
         }
     }

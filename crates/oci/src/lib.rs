@@ -18,7 +18,7 @@ mod reference;
 pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{DiffId, Digest, DigestError, Hasher};
 pub use manifest::{Descriptor, Index, Manifest, ManifestError, ManifestOrIndex};
-pub use media_type::{Compression, MediaType};
+pub use media_type::{Compression, ImageFormat, MediaType};
 pub use platform::{Platform, PlatformError};
 pub use raw::Raw;
 pub use reference::{Reference, ReferenceError, Target};

@@ -15,6 +15,54 @@ pub enum Compression {
     Zstd,
 }
 
+/// In whose words an image is described. The documents are alike; their media types are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ImageFormat {
+    /// The image spec's.
+    #[default]
+    Oci,
+    /// Docker's, of its image manifest version 2, schema 2.
+    Docker,
+}
+
+impl ImageFormat {
+    /// The type of an image's manifest.
+    #[must_use]
+    pub fn manifest(self) -> MediaType {
+        match self {
+            ImageFormat::Oci => MediaType::OciManifest,
+            ImageFormat::Docker => MediaType::DockerManifest,
+        }
+    }
+
+    /// The type of an image's config.
+    #[must_use]
+    pub fn config(self) -> MediaType {
+        match self {
+            ImageFormat::Oci => MediaType::OciConfig,
+            ImageFormat::Docker => MediaType::DockerConfig,
+        }
+    }
+
+    /// The type of a layer.
+    #[must_use]
+    pub fn layer(self, compression: Compression) -> MediaType {
+        match self {
+            ImageFormat::Oci => MediaType::oci_layer(compression),
+            ImageFormat::Docker => MediaType::docker_layer(compression),
+        }
+    }
+
+    /// The type of an index of images.
+    #[must_use]
+    pub fn index(self) -> MediaType {
+        match self {
+            ImageFormat::Oci => MediaType::OciIndex,
+            ImageFormat::Docker => MediaType::DockerIndex,
+        }
+    }
+}
+
 macro_rules! media_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// The media types of images, of both vocabularies; anything else is kept as [`MediaType::Other`].

@@ -90,7 +90,8 @@ mod tests {
             (&[][..], r#"["unset-repo/unset-image-name:latest"]"#),
             (&["r.example/a:1", "r.example/b:2"], r#"["r.example/a:1","r.example/b:2"]"#),
         ] {
-            let image = Finished::new(Image::scratch(&oci::Platform::host()), "1970-01-01T00:00:00Z");
+            let image = Image::scratch(&oci::Platform::host());
+            let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci);
             let tags: Vec<Reference> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
             let mut bytes = Vec::new();
             let no_layers = |digest| panic!("there is no layer {digest}");
@@ -128,7 +129,7 @@ mod tests {
             diff_id: oci::DiffId(digest),
             origin: crate::image::LayerOrigin::Built,
         });
-        let image = Finished::new(image, "1970-01-01T00:00:00Z");
+        let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci);
         let (archive, layout) = (directory.path().join("app.tar"), directory.path().join("layout"));
         let cancel = Cancel::new();
         let found = |_| {

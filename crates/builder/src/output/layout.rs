@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use layout::{Layout, REFERENCE_NAME};
-use oci::{Descriptor, Digest, MediaType, Reference};
+use oci::{Descriptor, Digest, Reference};
 use sandbox::Cancel;
 
 use super::Finished;
@@ -37,10 +37,7 @@ pub(crate) fn write_layout(
     }
     layout.write_blob(image.config.bytes()).during(during())?;
     layout.write_blob(image.manifest.bytes()).during(during())?;
-    let descriptor = Descriptor {
-        platform: Some(image.config.value().platform()),
-        ..Descriptor::of(MediaType::OciManifest, &image.manifest)
-    };
+    let descriptor = Descriptor { platform: Some(image.config.value().platform()), ..image.descriptor() };
     let mut listed: Vec<Descriptor> = Vec::new();
     for tag in tags.iter().filter_map(Reference::tag) {
         let mut descriptor = descriptor.clone();

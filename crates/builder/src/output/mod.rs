@@ -3,16 +3,18 @@
 mod archive;
 mod digest_file;
 mod layout;
+mod metadata_file;
 mod push;
 mod replace;
 
 use std::path::PathBuf;
 
-use oci::{Descriptor, ImageConfig, Manifest, MediaType, Raw, Reference};
+use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Raw, Reference};
 
 pub(crate) use archive::write_archive;
 pub(crate) use digest_file::write_digest_files;
 pub(crate) use layout::write_layout;
+pub(crate) use metadata_file::write_metadata_file;
 pub(crate) use push::Uploads;
 
 use crate::image::{Image, Layer};
@@ -30,11 +32,16 @@ pub struct Outputs {
     pub oci_layout_path: Option<PathBuf>,
     /// A file for the digest.
     pub digest_file: Option<PathBuf>,
+    /// A file for digests, descriptor and names, as JSON.
+    pub metadata_file: Option<PathBuf>,
+    /// The media types of the image.
+    pub format: ImageFormat,
 }
 
 /// An image in its final form.
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
+    pub(crate) format: ImageFormat,
     pub(crate) manifest: Raw<Manifest>,
     pub(crate) config: Raw<ImageConfig>,
     pub(crate) layers: Vec<Layer>,
@@ -42,14 +49,19 @@ pub(crate) struct Finished {
 
 impl Finished {
     /// Writes config and manifest, once.
-    pub(crate) fn new(image: Image, created: &str) -> Self {
+    pub(crate) fn new(image: Image, created: &str, format: ImageFormat) -> Self {
         let Image { mut config, layers } = image;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         config.created = Some(created.to_owned());
         let config = Raw::write(config);
-        let descriptor = Descriptor::of(MediaType::OciConfig, &config);
-        let blobs = layers.iter().map(Layer::oci_descriptor).collect();
-        let manifest = Raw::write(Manifest::new(MediaType::OciManifest, descriptor, blobs));
-        Finished { manifest, config, layers }
+        let descriptor = Descriptor::of(format.config(), &config);
+        let blobs = layers.iter().map(|layer| layer.descriptor_in(format)).collect();
+        let manifest = Raw::write(Manifest::new(format.manifest(), descriptor, blobs));
+        Finished { format, manifest, config, layers }
+    }
+
+    /// The descriptor of the manifest.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        Descriptor::of(self.format.manifest(), &self.manifest)
     }
 }

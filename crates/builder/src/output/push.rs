@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, MediaType, Reference};
+use oci::{Descriptor, Digest, Reference};
 use registry::{BlobSource, Client, Pushed};
 use sandbox::Cancel;
 use tokio::runtime::Handle;
@@ -96,7 +96,7 @@ impl Uploads {
     /// Waits for the layers, then pushes config and manifest under every name; in vain if the build is told
     /// to end.
     pub(crate) fn finish(mut self, image: &Finished) -> Result<()> {
-        let config = Descriptor::of(MediaType::OciConfig, &image.config);
+        let config = Descriptor::of(image.format.config(), &image.config);
         let source = BlobSource::Bytes(Bytes::copy_from_slice(image.config.bytes()));
         self.start_everywhere(&config, &source, None);
         let (runtime, cancel) = (self.runtime.clone(), self.cancel.clone());
@@ -117,7 +117,7 @@ impl Uploads {
             let bytes = Bytes::copy_from_slice(image.manifest.bytes());
             let digest = self
                 .client
-                .push_manifest(destination, &MediaType::OciManifest, bytes)
+                .push_manifest(destination, &image.format.manifest(), bytes)
                 .await
                 .map_err(registry_error)?;
             self.report.event(Event::Image { reference: destination.clone(), digest });

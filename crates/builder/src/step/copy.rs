@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
-use dockerfile::{Heredoc, Ignore, Literal, ModeChange, Word};
+use dockerfile::{Heredoc, Ignore, Literal, ModeChange, Span, Word};
 use download::{Checksum, ChecksumError};
 use layer::{Change, Tree, TreePath};
 
@@ -15,7 +15,7 @@ use crate::copy::{
 };
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
-use crate::event::Event;
+use crate::event::Warning;
 use crate::new_layer::NewLayer;
 use crate::remote::without_credentials;
 use crate::sources::Place;
@@ -136,7 +136,7 @@ struct Job<'a> {
     exclude: Ignore,
     shown_flags: String,
     /// Where it stands.
-    line: usize,
+    span: Span,
 }
 
 impl<'a> Job<'a> {
@@ -208,7 +208,7 @@ impl<'a> Job<'a> {
             parents: flags.parents,
             exclude,
             shown_flags,
-            line: destination.span.first_line,
+            span: destination.span,
         })
     }
 
@@ -396,7 +396,7 @@ impl<'a> Job<'a> {
     fn warn_of_nothing(&self, engine: &Engine, word: &Word, path: &str, source: &dyn Source) {
         let or_excluded = if self.exclude.is_empty() { "" } else { " that --exclude does not leave out" };
         let text = format!("{path:?} matches nothing in {}{or_excluded}", source.describe());
-        engine.report(Event::Warning { line: Some(word.span.first_line), text });
+        engine.report(Warning::new(text).at(word.span).into());
     }
 
     /// What an archive holds is as the archive says.
@@ -406,7 +406,7 @@ impl<'a> Job<'a> {
         {
             if is_given {
                 let text = format!("{flag} does not concern what is unpacked from {}", part.path);
-                engine.report(Event::Warning { line: Some(part.word.span.first_line), text });
+                engine.report(Warning::new(text).at(part.word.span).into());
             }
         }
     }
@@ -421,18 +421,17 @@ impl<'a> Job<'a> {
 
     /// Tells what the author may not have meant.
     fn warn(&self, engine: &Engine, plan: &Plan<'_>) {
-        let line = Some(self.line);
         let written = &self.destination.written;
         if plan.last_wins() {
             let text = format!(
                 "several sources are copied to {written:?}, which is no directory: the last one wins; end it \
                  with a slash"
             );
-            engine.report(Event::Warning { line, text });
+            engine.report(Warning::new(text).at(self.span).into());
         }
         for (path, what) in plan.replaced() {
             let text = format!("--link does not look at what is there: the {what} {path} is replaced");
-            engine.report(Event::Warning { line, text });
+            engine.report(Warning::new(text).at(self.span).into());
         }
     }
 }

@@ -85,5 +85,5 @@ pub(crate) fn at(word: &Word, error: Error) -> Error {
 
 /// Says where an error is.
 pub(crate) fn located(span: Span, error: Error) -> Error {
-    error.lines(span.first_line..=span.last_line)
+    error.at(span)
 }

@@ -24,7 +24,7 @@ pub(super) fn workdir(around: &mut Surroundings<'_>, stage: &mut Stage, word: &W
         return Ok(());
     }
     let tree = stage.tree(engine)?;
-    let mut real = tree.resolve(&path, true)?;
+    let mut real = tree.resolve(&path, true).map_err(|error| at(word, error.into()))?;
     let mut missing = Vec::new();
     while real.inode.is_none() {
         let parent = real.path.parent().expect("the root is always there");

@@ -29,7 +29,7 @@ use super::mounts::Mounting;
 use super::shown::write_out;
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
-use crate::event::Event;
+use crate::event::Warning;
 use crate::step::{Place, Surroundings, located};
 
 /// How often a cache that somebody else uses is tried again.
@@ -116,7 +116,7 @@ fn home(engine: &Engine, key: &str, span: Span) -> Result<PathBuf> {
         None => {
             if !engine.mounting.told_of_caches.replace(true) {
                 let text = "without a --cache-dir, cache mounts last as long as this build".to_owned();
-                engine.report(Event::Warning { line: Some(span.first_line), text });
+                engine.report(Warning::new(text).at(span).into());
             }
             Mounting::caches_of_build(engine)
         }
@@ -229,9 +229,8 @@ impl CacheLock {
         let mut wait = |lock: &File, operation| {
             while !try_lock(lock, operation)? {
                 if !std::mem::replace(&mut told, true) {
-                    let line = Some(request.span.first_line);
                     let text = format!("waiting for the cache {}, which another build uses", request.id);
-                    engine.report(Event::Warning { line, text });
+                    engine.report(Warning::new(text).at(request.span).into());
                 }
                 if let Some(signal) = engine.cancel().signal() {
                     return Err(Error::ended_by(signal));
