@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use e2e::process::{Finished, finish, output};
-use e2e::web::{MODIFIED, Web};
+use e2e::web::{MODIFIED, Web, run_git};
 use e2e::{Bako, Image, Registry, image, require};
 use tempfile::TempDir;
 
@@ -239,5 +239,278 @@ fn secrets_are_sent_to_their_server_alone() -> Result<()> {
     }
     ensure!(fixture.web.authorizations("/private/a.txt") == [AUTHORIZATION]);
     ensure!(other.authorizations("/private/b.txt") == ["Bearer token-word"]);
+    Ok(())
+}
+
+/// When every commit was made, as `run_git` has it.
+const COMMITTED: i64 = 1_500_000_000;
+
+/// A repository that is served.
+struct Repository {
+    fixture: Fixture,
+    /// The commit that the tag `v1` leads to.
+    first: String,
+    /// That of the branch `main`.
+    main: String,
+}
+
+impl Repository {
+    /// At `NAME.git`: a tag, two branches, a program, a link and a directory.
+    fn at(name: &str) -> Result<Self> {
+        let fixture = Fixture::new()?;
+        let work = fixture.folder.path().join("repository");
+        fs::create_dir_all(work.join("sub/deep"))?;
+        run_git(&work, &["init"])?;
+        fs::write(work.join("a"), "one\n")?;
+        run_git(&work, &["add", "."])?;
+        run_git(&work, &["commit", "-m", "first"])?;
+        run_git(&work, &["tag", "-a", "v1", "-m", "version 1"])?;
+        let first = run_git(&work, &["rev-parse", "HEAD"])?.trim().to_owned();
+        fs::write(work.join("a"), "two\n")?;
+        fs::write(work.join("sub/deep/b"), "b\n")?;
+        fs::write(work.join("sub/run.sh"), "#!/bin/sh\n")?;
+        fs::set_permissions(work.join("sub/run.sh"), fs::Permissions::from_mode(0o700))?;
+        std::os::unix::fs::symlink("sub/run.sh", work.join("link"))?;
+        run_git(&work, &["add", "."])?;
+        run_git(&work, &["commit", "-m", "second"])?;
+        let main = run_git(&work, &["rev-parse", "HEAD"])?.trim().to_owned();
+        run_git(&work, &["checkout", "-b", "other/branch", "v1"])?;
+        fs::write(work.join("a"), "three\n")?;
+        run_git(&work, &["commit", "-am", "third"])?;
+        run_git(&work, &["checkout", "main"])?;
+        let served = fixture.web.folder.path().join(format!("{name}.git"));
+        run_git(fixture.folder.path(), &["clone", "--bare", "repository", &served.display().to_string()])?;
+        Ok(Repository { fixture, first, main })
+    }
+
+    /// A line with the names of commits in it.
+    fn line(&self, line: &str) -> String {
+        line.replace("FIRST", &self.first).replace("MAIN", &self.main)
+    }
+}
+
+const WHOLE: &[&str] = &[
+    "/r dir 0755 0:0",
+    "/r/a file 0644 0:0 4 \"two\\n\"",
+    "/r/link symlink 0:0 -> sub/run.sh",
+    "/r/sub dir 0755 0:0",
+    "/r/sub/deep dir 0755 0:0",
+    "/r/sub/deep/b file 0644 0:0 2 \"b\\n\"",
+    "/r/sub/run.sh file 0755 0:0 10 \"#!/bin/sh\\n\"",
+];
+
+#[test]
+fn a_repository_is_its_files_at_a_reference() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    let first = &["/r dir 0755 0:0", "/r/a file 0644 0:0 4 \"one\\n\""][..];
+    let other = &["/r dir 0755 0:0", "/r/a file 0644 0:0 6 \"three\\n\""][..];
+    for (line, expected) in [
+        ("ADD http://WEB/app.git /r", WHOLE),
+        ("ADD http://WEB/app.git#main /r/", WHOLE),
+        ("ARG REF=v1\nADD http://WEB/app.git#$REF /r", first),
+        ("ADD http://WEB/app.git?tag=v1 /r", first),
+        ("ADD http://WEB/app.git#FIRST /r", first),
+        ("ADD http://WEB/app.git?branch=other/branch /r", other),
+        ("ADD --checksum=MAIN http://WEB/app.git /r", WHOLE),
+        ("ADD http://WEB/app.git?tag=v1&commit=FIRST&fetch-by-commit=true /r", first),
+        ("ADD http://WEB/app.git#main:sub/deep /r", &["/r dir 0755 0:0", "/r/b file 0644 0:0 2 \"b\\n\""]),
+        ("ADD --link --exclude=sub --exclude=link http://WEB/app.git#v1 /r", first),
+        (
+            "ADD --chown=5:6 --chmod=600 local http://WEB/app.git?subdir=/sub/deep/ /r/",
+            &["/r dir 0600 5:6", "/r/b file 0600 5:6 2 \"b\\n\"", "/r/local file 0600 5:6 6 \"local\\n\""],
+        ),
+    ] {
+        repository.fixture.check(&repository.line(line), expected)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_checkout_has_its_time_or_that_of_its_commit() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    for (query, time) in [("", NOW), ("?mtime=checkout", NOW), ("?mtime=commit", COMMITTED)] {
+        let image = repository.fixture.image(&format!("ADD http://WEB/app.git{query} /r/"))?;
+        let root = image.bundle()?.join("rootfs/r");
+        for path in ["a", "link", "sub", "sub/run.sh"] {
+            let found = fs::symlink_metadata(root.join(path))?.mtime();
+            ensure!(found == time, "{query}: {path} has {found}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_git_directory_that_is_kept_is_a_repository() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    for line in [
+        "ADD --keep-git-dir http://WEB/app.git#v1 /r/",
+        "ADD http://WEB/app.git?tag=v1&keep-git-dir=1 /r/",
+        "ADD --keep-git-dir=true http://WEB/app.git?tag=v1&keep-git-dir=true /r/",
+    ] {
+        let image = repository.fixture.image(line)?;
+        let root = image.bundle()?.join("rootfs/r");
+        let owned = format!("safe.directory={}", root.display());
+        let git = |arguments: &[&str]| run_git(&root, &[&["-c", &owned][..], arguments].concat());
+        ensure!(git(&["log", "--format=%H %s"])? == format!("{} first\n", repository.first), "{line}");
+        ensure!(git(&["status", "--porcelain"])?.is_empty(), "{}", git(&["status"])?);
+        ensure!(git(&["fsck"]).is_ok());
+        let url = git(&["remote", "get-url", "origin"])?;
+        ensure!(url.trim() == format!("http://{}/app.git", repository.fixture.web.address), "{url}");
+    }
+    let warned = |line: &str, text: &str| -> Result<()> {
+        let finished = repository.fixture.build(line, &[])?;
+        ensure!(finished.code == 0 && finished.stderr.contains(text), "{line}:\n{}", finished.stderr);
+        Ok(())
+    };
+    warned(
+        "ADD --keep-git-dir http://WEB/app.git#:sub /r/",
+        "keep-git-dir is without effect: of the repository",
+    )?;
+    warned("ADD --keep-git-dir local /r/", "--keep-git-dir is without effect: no source is a git repository")
+}
+
+#[test]
+fn what_a_repository_does_not_have_is_told() -> Result<()> {
+    if !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    for (line, says) in [
+        (
+            "ADD --checksum=FIRST http://WEB/app.git /",
+            &["http://WEB/app.git: expected checksum to match FIRST, got MAIN", "Dockerfile:2"][..],
+        ),
+        ("ADD http://WEB/app.git?ref=main&checksum=FIRST /", &["expected checksum to match FIRST, got MAIN"]),
+        ("ADD http://WEB/app.git#none /", &["http://WEB/app.git: repository does not contain ref none"]),
+        ("ADD http://WEB/app.git?branch=v1 /", &["repository does not contain branch v1", "Dockerfile:2"]),
+        ("ADD http://WEB/app.git?tag=main /", &["repository does not contain tag main"]),
+        ("ADD http://WEB/app.git#main:none /", &["subdirectory none: the repository has no such directory"]),
+        ("ADD http://WEB/app.git#main:a /", &["subdirectory a: it is no directory"]),
+        ("ADD http://WEB/none.git /", &["http://WEB/none.git: "]),
+        ("ADD http://127.0.0.1:1/a.git /", &["http://127.0.0.1:1/a.git: cannot reach 127.0.0.1:1"]),
+    ] {
+        let says: Vec<String> = says.iter().map(|text| repository.line(text)).collect();
+        let says: Vec<&str> = says.iter().map(String::as_str).collect();
+        repository.fixture.fails(&repository.line(line), &says)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_private_repository_wants_a_secret() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("private/app")?;
+    let fixture = &repository.fixture;
+    let line = "ADD http://WEB/private/app.git#v1 /r/";
+    fixture.fails(line, &["answers with status 401", "--secret id=GIT_AUTH_TOKEN.WEB,…", "Dockerfile:2"])?;
+    let file = fixture.folder.path().join("header");
+    fs::write(&file, format!("{AUTHORIZATION}\n"))?;
+    for id in ["GIT_AUTH_HEADER".to_owned(), format!("GIT_AUTH_HEADER.{}", fixture.web.address)] {
+        let secret = format!("id={id},src={}", file.display());
+        fixture.build(line, &["--secret", &secret])?.success()?;
+        let image = Image::pull(&fixture.registry.reference("app:latest"))?;
+        ensure!(image.tree()?.contains_key("/r/a"));
+        ensure!(image.holds(b"bWU6c2VjcmV0LXdvcmQ=")?.is_none());
+    }
+    // `Basic` of `x-access-token:t` is what a token becomes.
+    let other = Web::start("Basic eC1hY2Nlc3MtdG9rZW46dA==")?;
+    let served = other.folder.path().join("private");
+    fs::create_dir(&served)?;
+    let source = fixture.folder.path().join("repository").display().to_string();
+    run_git(&served, &["clone", "--bare", &source, "app.git"])?;
+    fs::write(&file, "t\n")?;
+    let secret = format!("id=GIT_AUTH_TOKEN.{},src={}", other.address, file.display());
+    let line = format!("ADD http://{}/private/app.git /r/", other.address);
+    fixture.build(&line, &["--secret", &secret])?.success()?;
+    Ok(())
+}
+
+#[test]
+fn credentials_of_a_repository_are_sent_and_not_kept() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("private/app")?;
+    let fixture = &repository.fixture;
+    let image = fixture.image("ADD --keep-git-dir http://me:secret-word@WEB/private/app.git /r/")?;
+    ensure!(image.tree()?.contains_key("/r/.git/config"));
+    ensure!(image.holds(b"secret-word")?.is_none(), "the password is in {:?}", image.holds(b"secret-word")?);
+    let history = image.config["history"].to_string();
+    let shown = format!("ADD http://xxxxx@{}/private/app.git /r/", fixture.web.address);
+    ensure!(history.contains(&shown), "{history}");
+    Ok(())
+}
+
+#[test]
+fn submodules_come_along_unless_they_are_not_wanted() -> Result<()> {
+    if !can_look_inside() || !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    let fixture = &repository.fixture;
+    let outer = fixture.folder.path().join("outer");
+    fs::create_dir(&outer)?;
+    run_git(&outer, &["init"])?;
+    let url = format!("http://{}/app.git", fixture.web.address);
+    run_git(&outer, &["submodule", "add", "-b", "other/branch", &url, "inner"])?;
+    fs::write(outer.join(".gitmodules"), "[submodule \"inner\"]\n\tpath = inner\n\turl = ../app.git\n")?;
+    run_git(&outer, &["add", "."])?;
+    run_git(&outer, &["commit", "-m", "outer"])?;
+    let served = fixture.web.folder.path().join("outer.git").display().to_string();
+    run_git(fixture.folder.path(), &["clone", "--bare", "outer", &served])?;
+    let image = fixture.image("ADD http://WEB/outer.git /r")?;
+    let tree = image.tree()?;
+    ensure!(tree.get("/r/inner/a").is_some_and(|line| line.contains("three")), "{tree:?}");
+    ensure!(!tree.keys().any(|path| path.ends_with("/.git")), "{tree:?}");
+    let tree = fixture.image("ADD http://WEB/outer.git?submodules=false /r")?.tree()?;
+    ensure!(tree.contains_key("/r/inner") && !tree.contains_key("/r/inner/a"), "{tree:?}");
+    Ok(())
+}
+
+#[test]
+fn a_repository_is_fetched_once_in_a_build() -> Result<()> {
+    if !require(&["git"]) {
+        return Ok(());
+    }
+    let repository = Repository::at("app")?;
+    let line = "ADD http://WEB/app.git#v1 /a/\nADD http://WEB/app.git#v1 /b/\nFROM scratch\nCOPY --from=0 / /\n\
+                ADD http://WEB/app.git#v1 /c/";
+    repository.fixture.build(line, &[])?.success()?;
+    let asked = repository.fixture.web.authorizations("/app.git/info/refs").len();
+    ensure!(asked == 1, "asked {asked} times");
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_a_checkout() -> Result<()> {
+    let fixture = Fixture::new()?;
+    // It takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let context = fixture.folder.path().join("context");
+    let line = format!("ADD http://{}/app.git /r/", silent.local_addr()?);
+    fs::write(context.join("Dockerfile"), format!("FROM scratch\n{line}\n"))?;
+    let work = fixture.folder.path().join("work");
+    let mut command = fixture.bako.build(&context);
+    command.args(["--destination", &fixture.registry.reference("app:latest")]).arg("--work-dir").arg(&work);
+    let child = command.stderr(std::process::Stdio::piped()).spawn()?;
+    let connection = silent.accept()?;
+    output(Command::new("kill").args(["-TERM", &child.id().to_string()]))?;
+    let finished = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&finished.stderr);
+    drop(connection);
+    ensure!(finished.status.code() == Some(143), "{:?}\n{said}", finished.status);
+    ensure!(said.contains("ended by signal 15"), "{said}");
+    ensure!(fs::read_dir(&work)?.next().is_none(), "something is left in the work directory");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Store;
-use dockerfile::{GlobalScope, Ignore};
+use dockerfile::{GitUrl, GlobalScope, Ignore};
 use layer::{LayerIndex, TreePath};
 use oci::{DiffId, Digest, Platform, Reference};
 use rootfs::{Ownership, RunRoot, Shape, Shared, Snapshot, Workspace};
@@ -49,6 +49,8 @@ pub(crate) struct Engine<'a> {
     verified: RefCell<BTreeSet<Digest>>,
     /// Layers that are in directories, bottom first, for stages that start from the same.
     unpacked: RefCell<BTreeMap<Vec<DiffId>, Snapshot>>,
+    /// Repositories that are here.
+    pub(crate) checkouts: RefCell<Vec<(GitUrl, Rc<DirectorySource>)>>,
     scratch: Cell<usize>,
     /// What the kernel does not keep of the files that RUNs see, for isolations that want it so.
     owners: Shared,
@@ -83,6 +85,7 @@ impl<'a> Engine<'a> {
             pulled: RefCell::default(),
             verified: RefCell::default(),
             unpacked: RefCell::default(),
+            checkouts: RefCell::default(),
             scratch: Cell::new(0),
             owners: Shared::default(),
             mounting: Mounting::default(),

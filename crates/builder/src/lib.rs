@@ -6,6 +6,7 @@
 
 mod build;
 mod call;
+mod checkout;
 mod checks;
 mod context;
 mod copy;

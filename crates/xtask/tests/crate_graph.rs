@@ -12,6 +12,7 @@ const GRAPH: [(&str, &[&str]); 17] = [
             "cache",
             "dockerfile",
             "download",
+            "git",
             "layer",
             "layout",
             "oci",

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
-use dockerfile::{Heredoc, Ignore, Literal, ModeChange, Span, Word};
+use dockerfile::{GitUrl, Heredoc, Ignore, Literal, ModeChange, Span, Word};
 use download::{Checksum, ChecksumError};
 use layer::{Change, Tree, TreePath};
 
-use super::refusal::unsupported;
 use super::{Surroundings, at, expand, located};
 use crate::copy::{
-    Destination, Extraction, FileSource, FoundKind, Look, Plan, Source, THIS_LAYER, TreeSource, select,
+    Destination, DirectorySource, Extraction, FileSource, FoundKind, Look, Plan, Source, THIS_LAYER,
+    TreeSource, select,
 };
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -87,6 +87,8 @@ enum Added {
     Context,
     /// A file that was downloaded.
     File(FileSource),
+    /// A repository, or a directory of one.
+    Checkout(Rc<DirectorySource>),
 }
 
 /// One thing that ADD brings.
@@ -258,7 +260,7 @@ impl<'a> Job<'a> {
         Plan::new(tree, self.look.clone(), &self.exclude).linked_onto(base)
     }
 
-    /// Downloads what is not in the context, each source in its place.
+    /// Brings what is not in the context, each source in its place.
     fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Vec<Added>> {
         let engine = around.engine;
         if let Some(word) = &add.checksum {
@@ -269,11 +271,21 @@ impl<'a> Job<'a> {
                 return Err(at(word, Error::new("checksum requires HTTP(S) or Git sources")));
             }
         }
+        if let Some(flag) = add.keep_git_dir.as_ref().filter(|flag| flag.value)
+            && self.paths.iter().all(|(_, path)| Remote::of(path) != Some(Remote::Git))
+        {
+            let text = "--keep-git-dir is without effect: no source is a git repository";
+            engine.report(Warning::new(text).at(flag.span).into());
+        }
         let mut sources = Vec::with_capacity(self.paths.len());
         for (word, path) in &self.paths {
             sources.push(match Remote::of(path) {
                 None => Added::Context,
-                Some(Remote::Git) => return Err(unsupported("ADD of a git repository", word.span)),
+                Some(Remote::Git) => {
+                    let url =
+                        self.git_url(around, stage, add, (word, path)).map_err(|error| at(word, error))?;
+                    Added::Checkout(engine.checkout(&url).map_err(|error| at(word, error))?)
+                }
                 Some(Remote::Http) => {
                     let checksum = match &add.checksum {
                         Some(word) => Some(checksum(&expand(around, stage, word)?).map_err(|e| at(word, e))?),
@@ -287,6 +299,40 @@ impl<'a> Job<'a> {
             });
         }
         Ok(sources)
+    }
+
+    /// A git URL, with what the flags say of it.
+    fn git_url(
+        &self,
+        around: &Surroundings<'_>,
+        stage: &Stage,
+        add: &Add,
+        (word, path): (&Word, &str),
+    ) -> Result<GitUrl> {
+        let url = GitUrl::parse(path).map_err(|error| {
+            let shown = format!("{:?}", without_credentials(path));
+            Error::new(error.to_string().replace(&format!("{path:?}"), &shown))
+        })?;
+        let mut url = url.ok_or_else(|| Error::new("the source is no git URL"))?;
+        if let Some(flag) = &add.keep_git_dir {
+            if url.keep_git_dir.is_some_and(|said| said != flag.value) {
+                return Err(Error::new("inconsistent keep-git-dir configuration"));
+            }
+            url.keep_git_dir = Some(flag.value);
+        }
+        if let Some(flag) = &add.checksum {
+            let checksum = expand(around, stage, flag)?;
+            if let Some(said) = url.checksum.as_ref().filter(|said| !said.eq_ignore_ascii_case(&checksum)) {
+                return Err(Error::new(format!("checksum mismatch {checksum:?} != {said:?}")));
+            }
+            url.checksum = Some(checksum);
+        }
+        if let Some(subdirectory) = url.subdirectory.as_ref().filter(|_| url.keep_git_dir == Some(true)) {
+            let text =
+                format!("keep-git-dir is without effect: of the repository, only {subdirectory:?} is added");
+            around.engine.report(Warning::new(text).at(word.span).into());
+        }
+        Ok(url)
     }
 
     /// What the sources come to. `unpack` is what the flag says: without it, archives of the context are
@@ -309,6 +355,9 @@ impl<'a> Job<'a> {
                 Added::File(file) => {
                     let path = file.name.clone();
                     parts.push(Part { word, source: file, path, unpack: unpack.unwrap_or(false) });
+                }
+                Added::Checkout(directory) => {
+                    parts.push(Part { word, source: &**directory, path: TreePath::root(), unpack: false });
                 }
             }
         }
