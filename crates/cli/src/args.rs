@@ -249,7 +249,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_arg: Vec<String>,
     /// Read the file as a plain Dockerfile though its `# syntax=` names a frontend that is not Docker's.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) syntax_ignore: bool,
     /// The stage to build; the last one if not given.
     #[arg(long, value_name = "STAGE")]
