@@ -1,7 +1,7 @@
 //! The isolation `supervised`: for pods that allow nothing. It needs no privilege at all.
 //!
 //! A supervisor answers the system calls of a `RUN` that take a path or ask who somebody is; see
-//! `docs/decisions/0007-supervised-isolation.md`. This module holds the supervisor, which runs in the helper.
+//! `docs/decisions/0008-supervised-isolation.md`. This module holds the supervisor, which runs in the helper.
 
 #[cfg(target_arch = "x86_64")]
 mod access;
