@@ -242,6 +242,9 @@ fn a_killed_build_lets_go() -> Result<()> {
         building.child.wait()?;
         let gone = wait_until(LONG, || !is_running(&mark));
         ensure!(gone, "a process of the command is still there");
+        // What takes the mounts out of the root outlives the build by a moment, and has its work directory till then.
+        let work = fixture.path("work");
+        ensure!(wait_until(LONG, || !is_used(&work)), "a process of the build is still there");
         let said = fixture.build("two", &format!("{mount} cat /c/kept; ls /c /m /t\n"), &[])?.stderr;
         ensure!(
             said.contains("| kept") && said.contains("| during"),
@@ -419,6 +422,14 @@ fn command_lines_with(text: &str) -> Vec<String> {
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
+}
+
+/// Whether a process has something below a folder open.
+fn is_used(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let open =
+        processes.filter_map(|process| fs::read_dir(process.path().join("fd")).ok()).flatten().flatten();
+    open.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).any(|file| file.starts_with(folder))
 }
 
 /// Whether a process on this machine has the mark in its environment.

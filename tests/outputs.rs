@@ -152,7 +152,8 @@ fn media_types_are_those_of_the_format() -> Result<()> {
             &metadata.to_string_lossy(),
         ])?;
         let digest = program::digest(&built)?;
-        let sources = [format!("docker://{reference}"), format!("oci:{}:1", layout.display())];
+        // Without its tag: skopeo looks for tags among OCI's own types alone.
+        let sources = [format!("docker://{reference}"), format!("oci:{}", layout.display())];
         for source in &sources {
             let inspect = ["inspect", "--tls-verify=false", "--raw", source];
             let manifest: serde_json::Value = serde_json::from_str(&image::skopeo(&inspect)?)?;

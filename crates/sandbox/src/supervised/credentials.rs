@@ -175,10 +175,12 @@ impl Credentials {
         before
     }
 
-    pub(super) fn set_groups(&mut self, groups: Vec<u32>) -> Result<(), Errno> {
+    pub(super) fn set_groups(&mut self, mut groups: Vec<u32>) -> Result<(), Errno> {
         if !self.can(capability::SETGID) {
             return Err(Errno::PERM);
         }
+        // The kernel keeps them sorted, and so shows them.
+        groups.sort_unstable();
         self.groups = groups;
         Ok(())
     }

@@ -78,6 +78,15 @@ pub(super) struct Level {
     path: Vec<u8>,
 }
 
+/// The path of a call as an absolute one, in the root of the caller.
+#[derive(Debug)]
+pub(super) struct Whole {
+    path: Vec<u8>,
+    /// So many names at its beginning lead to the directory that the call is relative to. Who holds a directory need not
+    /// be allowed to get there.
+    held: usize,
+}
+
 /// Whether a link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
@@ -95,10 +104,10 @@ impl Last {
 pub(super) const WHICH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 impl<'a> Caller<'a> {
-    /// The path of a call as an absolute one, in the root of the caller.
-    pub(super) fn whole(&self, at: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+    /// Makes the path of a call absolute.
+    pub(super) fn whole(&self, at: i32, path: &[u8]) -> Result<Whole, Errno> {
         if path.first() == Some(&b'/') {
-            return Ok(path.to_vec());
+            return Ok(Whole { path: path.to_vec(), held: 0 });
         }
         let mut whole = self.path_of(at)?;
         if let Some((root, _)) = self.task.place().root {
@@ -108,9 +117,10 @@ impl<'a> Caller<'a> {
                 _ => return Err(Errno::NOENT),
             };
         }
+        let held = whole.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count();
         whole.push(b'/');
         whole.extend(path);
-        Ok(whole)
+        Ok(Whole { path: whole, held })
     }
 
     /// The path in the tree of a directory that a call is relative to.
@@ -165,11 +175,14 @@ impl<'a> Caller<'a> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
-        let whole = self.whole(at, path)?;
-        if let Some(quick) = self.quick(&whole, last, flags) {
+        self.object_at(&self.whole(at, path)?, last, flags)
+    }
+
+    fn object_at(&self, whole: &Whole, last: Last, flags: OFlags) -> Result<Object, Errno> {
+        if let Some(quick) = self.quick(&whole.path, last, flags) {
             return quick;
         }
-        match self.walk(&whole, last)? {
+        match self.walk(whole, last)? {
             End::Proc(found) => found.open(self, flags),
             End::Itself(level) => level.reopen(flags),
             End::Name { directory, name, slash } => {
@@ -229,7 +242,7 @@ impl<'a> Caller<'a> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
-        let whole = self.whole(at, path)?;
+        let Whole { path: whole, held } = self.whole(at, path)?;
         let ends_in_slash = whole.ends_with(b"/");
         let trimmed = whole.iter().rposition(|&byte| byte != b'/').map_or(&b""[..], |end| &whole[..=end]);
         let split = trimmed.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
@@ -243,7 +256,7 @@ impl<'a> Caller<'a> {
         }
         let above = if above.is_empty() { b"/" } else { above };
         let target = tidy(trimmed);
-        let object = self.object_in_root(above)?;
+        let object = self.directory(&Whole { path: above.to_vec(), held })?;
         if file_type(&object.stat) != libc::S_IFDIR {
             return Err(Errno::NOTDIR);
         }
@@ -259,9 +272,9 @@ impl<'a> Caller<'a> {
         Ok(Parent { directory: object.fd, stat: object.stat, name, area: object.area, slash: ends_in_slash })
     }
 
-    /// Opens a directory by a path that is absolute in the caller's root.
-    fn object_in_root(&self, whole: &[u8]) -> Result<Object, Errno> {
-        let object = self.object(libc::AT_FDCWD, whole, Last::Follow, WHICH | OFlags::DIRECTORY)?;
+    /// Opens a directory to look for a name in.
+    fn directory(&self, whole: &Whole) -> Result<Object, Errno> {
+        let object = self.object_at(whole, Last::Follow, WHICH | OFlags::DIRECTORY)?;
         let who = self.task.credentials();
         if !who.can(capability::DAC_OVERRIDE) {
             access::check(&who, &self.supervisor.seen(object.stat), access::EXECUTE)?;
@@ -270,7 +283,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Resolves a path name by name.
-    pub(super) fn walk(&self, whole: &[u8], last: Last) -> Result<End, Errno> {
+    pub(super) fn walk(&self, whole: &Whole, last: Last) -> Result<End, Errno> {
         let who = self.task.credentials();
         let place = self.task.place();
         let start = match &place.root {
@@ -279,8 +292,9 @@ impl<'a> Caller<'a> {
         };
         let mut levels = vec![start];
         let mut names: Vec<Vec<u8>> = Vec::new();
-        push_names(&mut names, whole);
-        let mut slash = ends_with_directory(whole);
+        push_names(&mut names, &whole.path);
+        let mut slash = ends_with_directory(&whole.path);
+        let mut held = whole.held;
         let mut links = 0;
         while let Some(name) = names.pop() {
             let here = levels.last().expect("the root is never popped").clone();
@@ -290,7 +304,11 @@ impl<'a> Caller<'a> {
                 }
                 continue;
             }
-            self.may_search(&who, &here)?;
+            if held > 0 {
+                held -= 1;
+            } else {
+                self.may_search(&who, &here)?;
+            }
             let is_last = names.is_empty();
             let path = [&here.path[..], b"/", &name].concat();
             if let Some(area) = self.supervisor.areas.at(&path) {
