@@ -1,5 +1,7 @@
 //! A build from end to end: which stages, in which order, and what becomes of the last one.
 
+use std::collections::BTreeSet;
+
 use dockerfile::graph::Origin;
 use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs};
 use oci::{Digest, Platform, Reference};
@@ -13,7 +15,7 @@ use crate::event::{Event, Warning};
 use crate::image::Image;
 use crate::options::Options;
 use crate::output::{
-    Finished, Uploads, write_archive, write_digest_files, write_layout, write_metadata_file,
+    Finished, Outputs, Uploads, write_archive, write_digest_files, write_layout, write_metadata_file,
 };
 use crate::sources::{self, Given, Sources};
 use crate::stage::Stage;
@@ -55,7 +57,11 @@ fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
     }
     let graph = Graph::new(&dockerfile, &scope, &options.contexts, &platform)?;
     let target = graph.target(options.target.as_deref())?;
-    let needed = graph.reachable(target)?;
+    let mut needed: BTreeSet<usize> = graph.reachable(target)?.into_iter().collect();
+    for other in &options.other_targets {
+        needed.extend(graph.reachable(graph.target(Some(other))?)?);
+    }
+    let needed: Vec<usize> = needed.into_iter().collect();
     checks.stages(&graph, &scope, &needed)?;
 
     sources::check(&options.contexts)?;
@@ -274,7 +280,8 @@ impl Plan<'_> {
         let options = engine.options;
         let mut image = stage.image;
         image.config.config.labels.extend(options.labels.iter().cloned());
-        let finished = Finished::new(image, engine.created(), options.outputs.format);
+        let Outputs { format, annotations, .. } = &options.outputs;
+        let finished = Finished::new(image, engine.created(), *format, annotations);
         let outputs = &options.outputs;
         let blob = |digest| {
             let layer = finished.layers.iter().find(|layer| layer.descriptor.digest == digest);
@@ -297,7 +304,7 @@ impl Plan<'_> {
             engine.timings.measure("wait for uploads", || uploads.finish(&finished))?;
         }
         write_metadata_file(outputs, &finished)?;
-        write_digest_files(outputs, finished.manifest.digest())?;
+        write_digest_files(engine, outputs, finished.manifest.digest())?;
         Ok(finished)
     }
 }

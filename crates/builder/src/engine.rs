@@ -349,7 +349,7 @@ impl<'a> Engine<'a> {
     /// put into one.
     pub(crate) fn check_destinations(&self) -> Result<()> {
         let outputs = &self.options.outputs;
-        if outputs.no_push {
+        if outputs.no_push || outputs.skip_push_check {
             return Ok(());
         }
         let mut seen = BTreeSet::new();
@@ -377,6 +377,7 @@ impl<'a> Engine<'a> {
             self.options.client.clone(),
             self.runtime.clone(),
             destinations,
+            outputs.keep_immutable_tags,
             self.options.report.clone(),
             self.options.cancel.clone(),
         )
@@ -413,7 +414,8 @@ pub(crate) fn registry_error(error: registry::Error) -> Error {
 }
 
 /// Seconds since 1970 as RFC 3339, in UTC.
-fn rfc3339(seconds: i64) -> String {
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Civil from days, after Howard Hinnant: eras of 400 years that start on 1 March.
     let shifted = days + 719_468;

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use cache::{Pending, Store};
 use layer::{Content, LayerIndex, LayerWriter, Metadata, Sink, TreePath, WriteOptions};
-use oci::{Compression, Descriptor, MediaType};
+use oci::{Descriptor, MediaType};
 use sandbox::Cancel;
 
 use crate::engine::Engine;
@@ -23,7 +23,9 @@ pub(crate) struct NewLayer {
 
 impl NewLayer {
     pub(crate) fn create(engine: &Engine<'_>) -> Result<Self> {
-        let options = WriteOptions { compression: Compression::Gzip, ..WriteOptions::default() };
+        let asked = engine.options;
+        let (compression, level) = (asked.compression, asked.compression_level);
+        let options = WriteOptions { compression, level, ..WriteOptions::default() };
         let store = engine.store().clone();
         let writer = LayerWriter::new(store.pending()?, options)?;
         Ok(NewLayer { writer, store, clamp: engine.clamp(), cancel: engine.cancel().clone() })

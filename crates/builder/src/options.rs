@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dockerfile::NamedContext;
-use oci::Platform;
+use layer::TreePath;
+use oci::{Compression, Platform};
 use sandbox::{Cancel, Isolation, Secret};
 
 use crate::event::Report;
@@ -34,6 +35,8 @@ pub struct Options {
     pub syntax_ignore: bool,
     /// The stage to build, if not the last.
     pub target: Option<String>,
+    /// Stages that are built as well, and go nowhere.
+    pub other_targets: Vec<String>,
     /// Labels that win over the Dockerfile's.
     pub labels: Vec<(String, String)>,
     /// What the image is for.
@@ -42,6 +45,12 @@ pub struct Options {
     pub add_hosts: Vec<(String, IpAddr)>,
     /// Where it goes.
     pub outputs: Outputs,
+    /// How new layers are packed.
+    pub compression: Compression,
+    /// The format's own level; `None` for the one that suits builds.
+    pub compression_level: Option<u32>,
+    /// Paths where what a RUN does is in no layer.
+    pub ignored_paths: Vec<TreePath>,
     /// The time that is noted as that of the build, in seconds since 1970.
     pub now: i64,
     /// No time in a new layer is later than this (`SOURCE_DATE_EPOCH`).

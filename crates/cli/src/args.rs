@@ -2,15 +2,18 @@
 //!
 //! Only text is checked here; nothing is opened.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use oci::{Platform, PlatformError};
 
 use crate::call::{Call, Method, call};
 
+use crate::kaniko::{self, EXECUTOR, Entry};
+use crate::registry_args::RegistryArgs;
 use crate::secrets::{SecretFlag, secret_flag};
 
 /// Builds OCI images from a Dockerfile, without a daemon, in any container.
@@ -31,6 +34,22 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) build: BuildArgs,
+}
+
+impl Cli {
+    /// The command line, with flags of Kaniko's that are known only to say what becomes of them.
+    pub(crate) fn with_kaniko(command: clap::Command) -> clap::Command {
+        kaniko::add_to(command, EXECUTOR)
+    }
+
+    /// Reads a command line; also which flags of Kaniko's there is something to be said of.
+    pub(crate) fn read(
+        arguments: impl Iterator<Item = OsString>,
+    ) -> Result<(Cli, Vec<&'static Entry>), clap::Error> {
+        let matches: ArgMatches = Cli::with_kaniko(Cli::command()).try_get_matches_from(arguments)?;
+        let used = kaniko::used(&matches, EXECUTOR);
+        Ok((Cli::from_arg_matches(&matches)?, used))
+    }
 }
 
 /// What else there is to do.
@@ -89,7 +108,7 @@ pub(crate) struct Pair {
     pub(crate) value: String,
 }
 
-fn pair(text: &str) -> Result<Pair, String> {
+pub(crate) fn pair(text: &str) -> Result<Pair, String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok(Pair { key: key.to_owned(), value: value.to_owned() }),
         _ => Err("expected NAME=VALUE".to_owned()),
@@ -198,6 +217,11 @@ impl BuildArgs {
         (format, if quiet { Verbosity::Error } else { self.verbosity })
     }
 
+    /// The stages to build, the one that goes somewhere first.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.target.iter().filter(|name| !name.is_empty()).cloned().collect()
+    }
+
     /// What is to be done with the Dockerfile.
     pub(crate) fn asked(&self) -> Call {
         if self.check { Call { method: Method::Check, ..self.call } } else { self.call }
@@ -211,6 +235,15 @@ pub(crate) enum ImageFormatArg {
     Oci,
     /// Docker's.
     Docker,
+}
+
+/// How layers are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompressionArg {
+    /// For every engine.
+    Gzip,
+    /// Smaller and faster, for engines of the last years.
+    Zstd,
 }
 
 #[derive(Debug, Args)]
@@ -234,7 +267,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, short = 'd', alias = "tag", short_alias = 't', value_name = "IMAGE")]
     pub(crate) destination: Vec<String>,
     /// What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
-    #[arg(long, alias = "custom-platform", value_name = "PLATFORM", value_parser = platform)]
+    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated.
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = host)]
@@ -251,9 +284,9 @@ pub(crate) struct BuildArgs {
     /// Read the file as a plain Dockerfile though its `# syntax=` names a frontend that is not Docker's.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) syntax_ignore: bool,
-    /// The stage to build; the last one if not given.
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) target: Option<String>,
+    /// The stage to build; the last one if not given. Further ones, also after a comma, are built and go nowhere.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) target: Vec<String>,
     /// A secret for `RUN --mount=type=secret`, as id=ID,src=FILE or id=ID,env=NAME. May be repeated.
     #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]", value_parser = secret_flag)]
     pub(crate) secret: Vec<SecretFlag>,
@@ -267,8 +300,14 @@ pub(crate) struct BuildArgs {
     /// Build, but do not push. `KANIKO_NO_PUSH` in the environment says the same.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) no_push: bool,
+    /// Do not ask registries before the build whether they would take the image.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) skip_push_permission_check: bool,
+    /// Go on if a registry does not let a tag be moved: the image keeps the tag that it has there.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) push_ignore_immutable_tag_errors: bool,
     /// Write an archive for `docker load` to this file.
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    #[arg(long, alias = "tarPath", value_name = "FILE", value_parser = path())]
     pub(crate) tar_path: Option<PathBuf>,
     /// Write an OCI layout with the image to this directory.
     #[arg(long, value_name = "DIR", value_parser = path())]
@@ -276,39 +315,44 @@ pub(crate) struct BuildArgs {
     /// The media types of manifest, config and layers.
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "oci")]
     pub(crate) image_format: ImageFormatArg,
+    /// An annotation of the manifest, as NAME=VALUE. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) annotation: Vec<Pair>,
+    /// How new layers are packed.
+    #[arg(long, value_enum, default_value = "gzip")]
+    pub(crate) compression: CompressionArg,
+    /// How hard they are packed: 0 to 12 for gzip, 1 to 22 for zstd, -1 for what suits builds.
+    #[arg(long, value_name = "LEVEL", allow_negative_numbers = true, default_value = "-1")]
+    pub(crate) compression_level: i32,
+    /// Take the time of everything that is made as 1970, if SOURCE_DATE_EPOCH gives no other.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) reproducible: bool,
+    /// A path of the image where what a RUN does is in no layer. May be repeated.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ignore_path: Vec<String>,
     /// Write digests, descriptor and names of the image to this file as JSON, once all is done.
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) metadata_file: Option<PathBuf>,
-    /// Write the digest of the image to this file, once all is done.
+    /// Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<String>,
+    /// Write REPOSITORY@DIGEST of each destination to this file, once all is done.
     #[arg(long, value_name = "FILE", value_parser = path())]
-    pub(crate) digest_file: Option<PathBuf>,
-    /// Push by plain HTTP. Registries on the loopback interface need no such flag.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
-    pub(crate) insecure: bool,
-    /// Pull by plain HTTP.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
-    pub(crate) insecure_pull: bool,
-    /// A registry to use by plain HTTP. May be repeated.
-    #[arg(long, value_name = "REGISTRY")]
-    pub(crate) insecure_registry: Vec<String>,
-    /// Push without checking the registry's certificate.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
-    pub(crate) skip_tls_verify: bool,
-    /// Pull without checking the registry's certificate.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
-    pub(crate) skip_tls_verify_pull: bool,
-    /// A registry whose certificate is not checked. May be repeated.
-    #[arg(long, value_name = "REGISTRY")]
-    pub(crate) skip_tls_verify_registry: Vec<String>,
-    /// A certificate authority for one registry, as REGISTRY=FILE. May be repeated.
-    #[arg(long, value_name = "REGISTRY=FILE", value_parser = pair)]
-    pub(crate) registry_certificate: Vec<Pair>,
+    pub(crate) image_name_with_digest_file: Option<PathBuf>,
+    /// Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) image_name_tag_with_digest_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
     /// How much to say.
     #[arg(long, short = 'v', value_enum, default_value = "info", ignore_case = true)]
     pub(crate) verbosity: Verbosity,
     /// How to say it.
     #[arg(long, value_enum, default_value = "color", ignore_case = true)]
     pub(crate) log_format: LogFormat,
+    /// Begin each line with the time.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) log_timestamp: bool,
     /// Say nothing but errors, as `--verbosity error` does.
     #[arg(long, short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) quiet: bool,
@@ -324,7 +368,7 @@ pub(crate) struct BuildArgs {
     pub(crate) cache_dir: Option<PathBuf>,
     /// Where to work. A directory is made in it for each build, and removed at its end.
     /// `KANIKO_DIR` in the environment says the same.
-    #[arg(long, value_name = "DIR", value_parser = path())]
+    #[arg(long, alias = "kaniko-dir", value_name = "DIR", value_parser = path())]
     pub(crate) work_dir: Option<PathBuf>,
     /// Say at the end where the time went.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
@@ -354,7 +398,11 @@ mod tests {
             ("--insecure=false", false),
             ("--insecure=F", false),
         ] {
-            assert_eq!(parse(&format!("bako {flag} -d r.example/a")).unwrap().insecure, value, "{flag}");
+            assert_eq!(
+                parse(&format!("bako {flag} -d r.example/a")).unwrap().registries.insecure,
+                value,
+                "{flag}"
+            );
         }
         assert!(parse("bako --insecure=yes").is_err());
     }
@@ -412,8 +460,9 @@ mod tests {
     #[test]
     fn an_empty_value_is_none() {
         let args = parse("bako --target= --tar-path= --digest-file= --work-dir=").unwrap();
-        assert_eq!(given(&args.target), None);
-        for path in [&args.tar_path, &args.digest_file, &args.work_dir] {
+        assert_eq!(args.targets(), Vec::<String>::new());
+        assert_eq!(given(&args.digest_file), None);
+        for path in [&args.tar_path, &args.work_dir] {
             assert_eq!(given(path), None);
         }
         assert_eq!(given(&Some("a".to_owned())).as_deref(), Some("a"));
@@ -435,7 +484,7 @@ mod tests {
             .unwrap();
         let labels: Vec<_> = args.label.iter().map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
         assert_eq!(labels, [("a", ""), ("b", "c=d")]);
-        assert_eq!((args.context.as_str(), args.insecure), ("b", false), "the last one counts");
+        assert_eq!((args.context.as_str(), args.registries.insecure), ("b", false), "the last one counts");
         for line in ["bako -v fatal", "bako -v Panic"] {
             assert_eq!(parse(line).unwrap().verbosity, Verbosity::Error);
         }

@@ -6,25 +6,30 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
-use builder::{BuildContext, Error, Fetching, Options, Outputs, WorkDir};
-use oci::{ImageFormat, Platform, Reference};
+use builder::{BuildContext, DigestFile, Error, Fetching, Options, Outputs, TreePath, WorkDir};
+use oci::{Compression, ImageFormat, Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::args::{BuildArgs, ImageFormatArg, IsolationArg, Verbosity, given};
+use crate::args::{BuildArgs, CompressionArg, ImageFormatArg, IsolationArg, Verbosity, given};
 use crate::call::{self, Findings, Method};
 use crate::diagnostic::Source;
+use crate::kaniko::{Entry, Fate};
 use crate::terminal::{Terminal, human_time, print_result};
 use crate::{context, environment, signals};
 
 /// Builds, or asks, and says how it went.
-pub(crate) fn run(args: BuildArgs) -> ExitCode {
+pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
     // From here on there may be something to remove.
     let signals = signals::hold();
     let (log_format, verbosity) = args.log();
-    let terminal = Arc::new(Terminal::new(log_format, verbosity));
+    let terminal = Arc::new(Terminal::new(log_format, verbosity, args.log_timestamp));
     crate::terminal::show_library_logs(log_format, verbosity);
+    if let Err(error) = speak_of_kaniko(used, &terminal) {
+        terminal.error(&error, crate::USAGE);
+        return ExitCode::from(crate::USAGE);
+    }
     let work_dir = match WorkDir::create(&environment::work_dir(&args.work_dir)) {
         Ok(work_dir) => Arc::new(work_dir),
         Err(error) => {
@@ -103,6 +108,18 @@ pub(crate) fn run(args: BuildArgs) -> ExitCode {
     }
 }
 
+/// Says which of Kaniko's flags and variables do nothing, and why; the first one that is refused is the error.
+fn speak_of_kaniko(used: &[&Entry], terminal: &Terminal) -> Result<(), Error> {
+    if let Some(entry) = used.iter().find(|entry| entry.fate == Fate::Refused) {
+        return Err(Error::new(format!("{} is not possible", entry.name)).hint(entry.note));
+    }
+    let flags = used.iter().map(|entry| (entry.name.to_owned(), entry.note.to_owned()));
+    for (name, note) in flags.chain(environment::kaniko_variables()) {
+        terminal.line(Verbosity::Info, &format!("note: {name}: {note}"), json!({ "event": "note" }));
+    }
+    Ok(())
+}
+
 fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>, String> {
     let choice = match isolation {
         IsolationArg::Auto => Choice::Auto,
@@ -125,9 +142,10 @@ fn prepare(
     // What is only asked goes nowhere.
     let no_push = environment::no_push(args.no_push)? || args.asked().method != Method::Build;
     let destinations = destinations(&args.destination, no_push)?;
+    let (compression, compression_level) = compression(args)?;
     let contexts = context::named(&args.build_context)?;
     let below = given(&args.context_sub_path);
-    let client_options = environment::client_options(args)?;
+    let client_options = environment::client_options(&args.registries)?;
     let network = client_options.network();
     let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
     let context = BuildContext::fetch(context::location(&args.context)?, below.as_deref(), fetching);
@@ -138,8 +156,13 @@ fn prepare(
     let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile)?;
     let path = dockerfile_path.display().to_string();
     terminal.show_source(Source { path, text: dockerfile.clone() });
-    let build_args = environment::build_args(&args.build_arg);
-    let epoch = environment::source_date_epoch(&build_args)?;
+    let build_args = environment::build_args(&args.build_arg, |name| {
+        let text =
+            format!("--build-arg {name}: there is no such variable in the environment, so it is empty");
+        terminal.line(Verbosity::Warn, &text, json!({ "event": "warning" }));
+    });
+    let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
+    let mut targets = args.targets().into_iter();
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
     Ok(Options {
@@ -151,7 +174,8 @@ fn prepare(
         secrets: crate::secrets::secrets(&args.secret)?,
         agents: crate::secrets::agents(&args.ssh)?,
         syntax_ignore: args.syntax_ignore,
-        target: given(&args.target),
+        target: targets.next(),
+        other_targets: targets.collect(),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         platform: args.platform.clone().unwrap_or_else(Platform::host),
         add_hosts: args.add_host.clone(),
@@ -160,13 +184,30 @@ fn prepare(
             no_push,
             tar_path: output_file("--tar-path", &args.tar_path)?,
             oci_layout_path: given(&args.oci_layout_path),
-            digest_file: output_file("--digest-file", &args.digest_file)?,
+            digest_file: digest_file(&args.digest_file)?,
+            name_with_digest_file: named_output(
+                "--image-name-with-digest-file",
+                &args.image_name_with_digest_file,
+                &args.destination,
+            )?,
+            name_tag_with_digest_file: named_output(
+                "--image-name-tag-with-digest-file",
+                &args.image_name_tag_with_digest_file,
+                &args.destination,
+            )?,
+            builder_output: environment::builder_output(),
             metadata_file: output_file("--metadata-file", &args.metadata_file)?,
             format: match args.image_format {
                 ImageFormatArg::Oci => ImageFormat::Oci,
                 ImageFormatArg::Docker => ImageFormat::Docker,
             },
+            annotations: args.annotation.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+            skip_push_check: args.skip_push_permission_check,
+            keep_immutable_tags: args.push_ignore_immutable_tag_errors,
         },
+        compression,
+        compression_level,
+        ignored_paths: ignored_paths(&args.ignore_path)?,
         now: epoch.unwrap_or(now),
         clamp: epoch,
         work_dir,
@@ -194,6 +235,78 @@ fn destinations(given: &[String], no_push: bool) -> anyhow::Result<Vec<Reference
             Ok(reference.with_tag(reference.tag().unwrap_or("latest")))
         })
         .collect()
+}
+
+/// How new layers are packed, if what is asked for goes together.
+fn compression(args: &BuildArgs) -> anyhow::Result<(Compression, Option<u32>)> {
+    let (compression, name, levels) = match args.compression {
+        CompressionArg::Gzip => (Compression::Gzip, "gzip", 0..=12),
+        CompressionArg::Zstd => (Compression::Zstd, "zstd", 1..=22),
+    };
+    if compression == Compression::Zstd {
+        if args.image_format == ImageFormatArg::Docker {
+            bail!(
+                "--compression zstd: images in Docker's format have no such layers; leave out --image-format"
+            );
+        }
+        if given(&args.tar_path).is_some() {
+            bail!("--compression zstd: docker load does not read such layers; leave out --tar-path");
+        }
+    }
+    match u32::try_from(args.compression_level) {
+        Ok(level) if levels.contains(&level) => Ok((compression, Some(level))),
+        Err(_) if args.compression_level == -1 => Ok((compression, None)),
+        _ => bail!(
+            "--compression-level {}: levels of {name} are {} to {}, and -1 is what suits builds",
+            args.compression_level,
+            levels.start(),
+            levels.end()
+        ),
+    }
+}
+
+/// `--ignore-path`: paths of the image, absolute as everywhere in Kaniko.
+fn ignored_paths(given: &[String]) -> anyhow::Result<Vec<TreePath>> {
+    let parse = |text: &String| {
+        if !text.starts_with('/') || text.trim_matches('/').is_empty() {
+            bail!("--ignore-path {text}: expected an absolute path of the image, below its root");
+        }
+        TreePath::root().join_clean(text).with_context(|| format!("--ignore-path {text}"))
+    };
+    given.iter().map(parse).collect()
+}
+
+/// `--digest-file`: a file, or a URL to put it to.
+fn digest_file(given_text: &Option<String>) -> anyhow::Result<Option<DigestFile>> {
+    match given(given_text) {
+        None => Ok(None),
+        Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+            Ok(Some(DigestFile::Url(url)))
+        }
+        Some(path) => Ok(late_file("--digest-file", &Some(path.into()))?.map(DigestFile::Path)),
+    }
+}
+
+/// A file with names of destinations, which there have to be.
+fn named_output(
+    flag: &str,
+    path: &Option<PathBuf>,
+    destinations: &[String],
+) -> anyhow::Result<Option<PathBuf>> {
+    let path = late_file(flag, path)?;
+    if path.is_some() && destinations.is_empty() {
+        bail!("{flag}: it is a list of destinations; give at least one --destination");
+    }
+    Ok(path)
+}
+
+/// A small file to be written at the end, with the directories on the way.
+fn late_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = given(path) else { return Ok(None) };
+    if path.is_dir() {
+        bail!("{flag} {}: is a directory; give a file", path.display());
+    }
+    Ok(Some(path))
 }
 
 /// A file to be written at the end: better to learn now that it has no place.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use registry::{ClientOptions, Exemption, Keychain, Proxies, Secret};
 
-use crate::args::{BuildArgs, Pair, given, go_bool};
+use crate::args::{given, go_bool};
+use crate::kaniko;
+use crate::registry_args::RegistryArgs;
 
 /// Where a build works: as told, else where temporary files go. `/var/tmp` goes before `/tmp`, which is
 /// memory on some systems.
@@ -21,6 +23,28 @@ pub(crate) fn work_dir(flag: &Option<PathBuf>) -> PathBuf {
 /// A path that the environment gives.
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// A text that the environment gives.
+fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Who we say that we are; Kaniko's `UPSTREAM_CLIENT_TYPE` adds who uses us.
+fn user_agent() -> String {
+    let own = concat!("bako/", env!("CARGO_PKG_VERSION"));
+    text("UPSTREAM_CLIENT_TYPE").map_or_else(|| own.to_owned(), |client| format!("{own},{client}"))
+}
+
+/// Where Skaffold and Cloud Build look for what was built: the file `images` in `$BUILDER_OUTPUT`.
+pub(crate) fn builder_output() -> Option<PathBuf> {
+    variable("BUILDER_OUTPUT").map(|directory| directory.join("images"))
+}
+
+/// What is to be said of variables that are set for Kaniko's sake.
+pub(crate) fn kaniko_variables() -> Vec<(String, String)> {
+    let set: Vec<_> = std::env::vars_os().collect();
+    kaniko::variables(set.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
 }
 
 /// Whether not to push: `KANIKO_NO_PUSH` wins over the flag, as with Kaniko.
@@ -62,29 +86,26 @@ pub(crate) fn source_date_epoch(build_args: &BTreeMap<String, String>) -> anyhow
     }
 }
 
-/// `--build-arg`: a name alone takes its value from the environment and, as with Kaniko, is empty without one.
-pub(crate) fn build_args(given: &[String]) -> BTreeMap<String, String> {
+/// `--build-arg`: a name alone takes its value from the environment and, as with Kaniko, is empty without one;
+/// `missing` is told of those.
+pub(crate) fn build_args(given: &[String], mut missing: impl FnMut(&str)) -> BTreeMap<String, String> {
     given
         .iter()
         .map(|text| match text.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => (text.clone(), std::env::var(text).unwrap_or_default()),
+            None => {
+                let value = std::env::var(text);
+                if value.is_err() {
+                    missing(text);
+                }
+                (text.clone(), value.unwrap_or_default())
+            }
         })
         .collect()
 }
 
-/// `--registry-certificate`: PEM texts, by host and port.
-fn certificates(args: &BuildArgs) -> anyhow::Result<BTreeMap<String, String>> {
-    let read = |pair: &Pair| {
-        let text = std::fs::read_to_string(&pair.value)
-            .with_context(|| format!("--registry-certificate {}={}", pair.key, pair.value))?;
-        Ok((pair.key.clone(), text))
-    };
-    args.registry_certificate.iter().map(read).collect()
-}
-
 /// How to meet registries: flags, credentials and proxies.
-pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> {
+pub(crate) fn client_options(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
     Ok(ClientOptions {
         keychain: keychain()?,
         plain_http: Exemption {
@@ -97,8 +118,13 @@ pub(crate) fn client_options(args: &BuildArgs) -> anyhow::Result<ClientOptions> 
             push: args.skip_tls_verify,
             registries: args.skip_tls_verify_registry.iter().cloned().collect(),
         },
-        certificates: certificates(args)?,
+        certificates: args.certificates()?,
+        client_certificates: args.client_certificates()?,
+        mirrors: args.mirrors(text)?,
+        mirrors_only: args.skip_default_registry_fallback,
         proxies: proxies(),
+        retry: args.retry(),
+        user_agent: user_agent(),
         ..ClientOptions::default()
     })
 }

@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of `docker build`, with what to say of each.
-const FOREIGN: [(&[&str], &str); 17] = [
+const FOREIGN: [(&[&str], &str); 16] = [
     (
         &["--output", "-o"],
         "an image goes to --destination, --oci-layout-path (type=oci) or --tar-path (type=docker)",
@@ -30,7 +30,6 @@ const FOREIGN: [(&[&str], &str); 17] = [
         &["--provenance", "--sbom", "--attest"],
         "attestations are not made; the image is one manifest under one digest",
     ),
-    (&["--annotation"], "annotations are not written; --label puts a label into the config"),
     (
         &["--memory", "-m", "--memory-swap", "--cpu-shares", "--cpu-quota", "--cpu-period", "--cpuset-cpus"],
         "a RUN has the resources of the builder; limit those",

@@ -2,21 +2,23 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod blessed;
 mod build_command;
 mod call;
 mod context;
 mod diagnostic;
 mod environment;
 mod foreign_flags;
+mod kaniko;
 mod probe_command;
+mod registry_args;
 mod secrets;
 mod serve_command;
 mod signals;
 mod terminal;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::args::{Cli, Command, LogFormat, RegistryCommand, Verbosity};
 use crate::terminal::Terminal;
@@ -41,8 +43,8 @@ fn usage_error(error: &clap::Error) -> builder::Error {
 fn main() -> ExitCode {
     // This program is also started as its own helper; that one never comes back from here.
     sandbox::init_if_asked();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, used) = match Cli::read(std::env::args_os()) {
+        Ok(read) => read,
         Err(error) => {
             // Help that was asked for goes to stdout and is a success; clap knows which is which.
             if !error.use_stderr() {
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
             let is_json = args::asks_for_json(std::env::args_os());
             if is_json || foreign_flags::remedy(&error).is_some() {
                 let format = if is_json { LogFormat::Json } else { LogFormat::Color };
-                Terminal::new(format, Verbosity::Error).error(&usage_error(&error), USAGE);
+                Terminal::new(format, Verbosity::Error, false).error(&usage_error(&error), USAGE);
             } else {
                 let _ = error.print();
             }
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        None => build_command::run(cli.build),
+        None => build_command::run(cli.build, &used),
         Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
         Some(Command::Version) => {
@@ -92,7 +94,7 @@ mod tests {
             ),
             ("bako --label x", "invalid value 'x' for '--label <NAME=VALUE>': expected NAME=VALUE", None),
         ] {
-            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let error = Cli::read(line.split(' ').map(Into::into)).unwrap_err();
             let error = usage_error(&error);
             assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, hint));
         }

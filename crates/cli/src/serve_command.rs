@@ -12,7 +12,7 @@ use crate::terminal::{Terminal, show_library_logs};
 
 /// Serves `dir`. The address goes to stderr once requests are taken, which matters for port 0.
 pub(crate) fn run(dir: PathBuf, listen: SocketAddr) -> ExitCode {
-    let terminal = Terminal::new(LogFormat::Text, Verbosity::Info);
+    let terminal = Terminal::new(LogFormat::Text, Verbosity::Info, false);
     show_library_logs(LogFormat::Text, Verbosity::Info);
     let shown = dir.display().to_string();
     let outcome = tokio::runtime::Builder::new_multi_thread()

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use builder::{Error, Event, Report, Warning};
 use sandbox::Stream;
@@ -20,6 +20,8 @@ pub(crate) struct Terminal {
     format: LogFormat,
     verbosity: Verbosity,
     colour: bool,
+    /// Whether lines begin with the time.
+    timestamps: bool,
     start: Instant,
     out: Mutex<Box<dyn Write + Send>>,
     /// What a RUN has written since its last newline, by stream.
@@ -29,18 +31,18 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn new(format: LogFormat, verbosity: Verbosity) -> Self {
+    pub(crate) fn new(format: LogFormat, verbosity: Verbosity, timestamps: bool) -> Self {
         let colour = format == LogFormat::Color
             && std::io::stderr().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Terminal { colour, ..Terminal::to(Box::new(std::io::stderr()), format, verbosity) }
+        Terminal { colour, timestamps, ..Terminal::to(Box::new(std::io::stderr()), format, verbosity) }
     }
 
     /// One without colour that writes elsewhere.
     fn to(out: Box<dyn Write + Send>, format: LogFormat, verbosity: Verbosity) -> Self {
         let (start, out) = (Instant::now(), Mutex::new(out));
         let (partial, source) = (Mutex::default(), OnceLock::new());
-        Terminal { format, verbosity, colour: false, start, out, partial, source }
+        Terminal { format, verbosity, colour: false, timestamps: false, start, out, partial, source }
     }
 
     /// From now on, what is said of the Dockerfile shows it. A process reads one.
@@ -105,6 +107,9 @@ impl Terminal {
                     "elapsed_ms": u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
                     "msg": text,
                 });
+                if self.timestamps {
+                    object["time"] = json!(now());
+                }
                 if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields) {
                     object.extend(fields);
                 }
@@ -130,6 +135,15 @@ impl Terminal {
     }
 
     fn write(&self, line: &[u8]) {
+        let mut stamped;
+        let line = if self.timestamps && self.format != LogFormat::Json {
+            stamped = now().into_bytes();
+            stamped.push(b' ');
+            stamped.extend_from_slice(line);
+            &stamped
+        } else {
+            line
+        };
         write_line(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), line);
     }
 
@@ -254,6 +268,12 @@ fn length_of_line(bytes: &[u8]) -> Option<usize> {
         // Not within a character of UTF-8, whose later bytes are 10xxxxxx.
         None => (LONGEST - 3..=LONGEST).rev().find(|&end| bytes[end] & 0xc0 != 0x80).or(Some(LONGEST)),
     }
+}
+
+/// The time, for those who keep logs without one.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    builder::rfc3339(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Writes a result to stdout, where nothing else goes.

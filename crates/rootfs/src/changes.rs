@@ -51,6 +51,8 @@ pub(crate) struct Excluded {
     pub(crate) mounts: Vec<TreePath>,
     /// Directories that were missing above them: in the layer only if something in them is.
     pub(crate) made: BTreeSet<TreePath>,
+    /// These and all below them are not looked at, and stay as a run leaves them.
+    pub(crate) ignored: Vec<TreePath>,
 }
 
 impl Excluded {
@@ -61,7 +63,7 @@ impl Excluded {
         let first = path.parts().next().unwrap_or_default();
         let below_kernel =
             Self::KERNEL.iter().any(|name| name.as_bytes() == first) && path.parts().count() > 1;
-        below_kernel || self.mounts.iter().any(|mount| path.is_within(mount))
+        below_kernel || self.mounts.iter().chain(&self.ignored).any(|excluded| path.is_within(excluded))
     }
 }
 

@@ -236,8 +236,14 @@ impl Workspace {
         }
     }
 
-    /// Prepares a run. `tree` is what the layers so far add up to.
-    pub fn begin(&mut self, tree: &Tree, stubs: &[Stub]) -> Result<Run, WorkspaceError> {
+    /// Prepares a run. `tree` is what the layers so far add up to; what the run does at `ignored` paths and below
+    /// them is not looked for.
+    pub fn begin(
+        &mut self,
+        tree: &Tree,
+        stubs: &[Stub],
+        ignored: &[TreePath],
+    ) -> Result<Run, WorkspaceError> {
         let mut stubs = stubs.to_vec();
         // Directories come before what is in them.
         stubs.sort_by(|a, b| a.path.cmp(&b.path));
@@ -245,6 +251,7 @@ impl Workspace {
         let excluded = Excluded {
             mounts: stubs.iter().map(|stub| stub.path.clone()).collect(),
             made: missing.filter(|above| tree.get(above).is_none()).collect(),
+            ignored: ignored.to_vec(),
         };
         match self.shape {
             Shape::InPlace => self.begin_in_place(tree, stubs, excluded),

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Request, Response};
 use rustls::RootCertStore;
 use url::Url;
 
 use crate::{
-    ClientCertificate, Failure, Proxies, RetryPolicy, Trust, client, is_loopback, reason_of, same_origin, tls,
+    Backoff, Cause, ClientCertificate, Failure, Proxies, RetryPolicy, Trust, client, is_loopback,
+    is_retriable, reason_of, retry_after, same_origin, tls,
 };
 
 /// Redirects followed for one request.
@@ -168,6 +169,35 @@ impl Clients {
             at = next;
         }
         Err(GetError::Redirect(format!("more than {REDIRECTS} redirects")))
+    }
+
+    /// Sends a few bytes by PUT, and again after passing failures. The reason why they did not arrive has no URL in it,
+    /// since that may be one that carries its own signature. Redirects are not followed.
+    pub async fn put(&self, url: &str, content_type: &'static str, body: &[u8]) -> Result<(), String> {
+        let url: Url = url.parse().map_err(|error: url::ParseError| error.to_string())?;
+        let mut backoff = Backoff::new(&self.inner.network.retry);
+        loop {
+            let mut request = Request::new(Method::PUT, url.clone());
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            *request.body_mut() = Some(body.to_vec().into());
+            let (reason, passes, wait) = match self.send(request).await {
+                Ok(response) if response.status().is_success() => return Ok(()),
+                Ok(response) => {
+                    let status = response.status().as_u16();
+                    let wait = retry_after(response.headers(), SystemTime::now());
+                    (format!("{} answers with status {status}", authority(&url)), is_retriable(status), wait)
+                }
+                Err(GetError::Failure(host, failure)) => {
+                    let reason = format!("cannot reach {host}: {}", failure.reason);
+                    (reason, failure.cause == Cause::Network, None)
+                }
+                Err(GetError::Redirect(reason) | GetError::Options(reason)) => (reason, false, None),
+            };
+            match backoff.next(wait).filter(|_| passes) {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(reason),
+            }
+        }
     }
 }
 

@@ -81,6 +81,8 @@ fn append<W: Write>(archive: &mut tar::Builder<W>, name: &str, size: u64, data: 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::image::Image;
 
@@ -91,7 +93,7 @@ mod tests {
             (&["r.example/a:1", "r.example/b:2"], r#"["r.example/a:1","r.example/b:2"]"#),
         ] {
             let image = Image::scratch(&oci::Platform::host());
-            let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci);
+            let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, &BTreeMap::new());
             let tags: Vec<Reference> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
             let mut bytes = Vec::new();
             let no_layers = |digest| panic!("there is no layer {digest}");
@@ -129,7 +131,7 @@ mod tests {
             diff_id: oci::DiffId(digest),
             origin: crate::image::LayerOrigin::Built,
         });
-        let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci);
+        let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, &BTreeMap::new());
         let (archive, layout) = (directory.path().join("app.tar"), directory.path().join("layout"));
         let cancel = Cancel::new();
         let found = |_| {

@@ -7,11 +7,13 @@ mod metadata_file;
 mod push;
 mod replace;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Raw, Reference};
 
 pub(crate) use archive::write_archive;
+pub use digest_file::DigestFile;
 pub(crate) use digest_file::write_digest_files;
 pub(crate) use layout::write_layout;
 pub(crate) use metadata_file::write_metadata_file;
@@ -30,12 +32,25 @@ pub struct Outputs {
     pub tar_path: Option<PathBuf>,
     /// A directory for an OCI layout with this one image.
     pub oci_layout_path: Option<PathBuf>,
-    /// A file for the digest.
-    pub digest_file: Option<PathBuf>,
+    /// Where to write the digest.
+    pub digest_file: Option<DigestFile>,
+    /// A file for `REPOSITORY@DIGEST` of each destination.
+    pub name_with_digest_file: Option<PathBuf>,
+    /// A file for `REPOSITORY:TAG@DIGEST` of each destination.
+    pub name_tag_with_digest_file: Option<PathBuf>,
+    /// A file for name and digest of each destination, one JSON object a line, as Skaffold and Cloud Build read it
+    /// from custom builders.
+    pub builder_output: Option<PathBuf>,
     /// A file for digests, descriptor and names, as JSON.
     pub metadata_file: Option<PathBuf>,
     /// The media types of the image.
     pub format: ImageFormat,
+    /// Notes in the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Not to ask repositories, before the build, whether they would take the image.
+    pub skip_push_check: bool,
+    /// A tag that is there and cannot be moved is no error.
+    pub keep_immutable_tags: bool,
 }
 
 /// An image in its final form.
@@ -49,14 +64,21 @@ pub(crate) struct Finished {
 
 impl Finished {
     /// Writes config and manifest, once.
-    pub(crate) fn new(image: Image, created: &str, format: ImageFormat) -> Self {
+    pub(crate) fn new(
+        image: Image,
+        created: &str,
+        format: ImageFormat,
+        annotations: &BTreeMap<String, String>,
+    ) -> Self {
         let Image { mut config, layers } = image;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         config.created = Some(created.to_owned());
         let config = Raw::write(config);
         let descriptor = Descriptor::of(format.config(), &config);
         let blobs = layers.iter().map(|layer| layer.descriptor_in(format)).collect();
-        let manifest = Raw::write(Manifest::new(format.manifest(), descriptor, blobs));
+        let mut manifest = Manifest::new(format.manifest(), descriptor, blobs);
+        manifest.annotations.clone_from(annotations);
+        let manifest = Raw::write(manifest);
         Finished { format, manifest, config, layers }
     }
 

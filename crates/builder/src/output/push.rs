@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::Finished;
 use crate::engine::{Engine, registry_error, thrown};
 use crate::error::{Error, Result};
-use crate::event::{Event, Report};
+use crate::event::{Event, Report, Warning};
 use crate::image::{Image, Layer};
 
 /// Uploads to every repository among the destinations. Dropped before the end, it stops what is under way;
@@ -22,6 +22,7 @@ pub(crate) struct Uploads {
     client: Client,
     runtime: Handle,
     destinations: Vec<Reference>,
+    keep_immutable_tags: bool,
     report: Arc<dyn Report>,
     cancel: Cancel,
     started: BTreeSet<Digest>,
@@ -33,6 +34,7 @@ impl Uploads {
         client: Client,
         runtime: Handle,
         destinations: &[Reference],
+        keep_immutable_tags: bool,
         report: Arc<dyn Report>,
         cancel: Cancel,
     ) -> Self {
@@ -40,6 +42,7 @@ impl Uploads {
             client,
             runtime,
             destinations: destinations.to_vec(),
+            keep_immutable_tags,
             report,
             cancel,
             started: BTreeSet::new(),
@@ -115,12 +118,15 @@ impl Uploads {
         }
         for destination in &self.destinations {
             let bytes = Bytes::copy_from_slice(image.manifest.bytes());
-            let digest = self
-                .client
-                .push_manifest(destination, &image.format.manifest(), bytes)
-                .await
-                .map_err(registry_error)?;
-            self.report.event(Event::Image { reference: destination.clone(), digest });
+            let pushed = self.client.push_manifest(destination, &image.format.manifest(), bytes).await;
+            match pushed {
+                Ok(digest) => self.report.event(Event::Image { reference: destination.clone(), digest }),
+                Err(error) if self.keep_immutable_tags && is_immutable(&error) => {
+                    let text = format!("{destination} is immutable and stays as it is: {}", error.kind);
+                    self.report.event(Warning::new(text).into());
+                }
+                Err(error) => return Err(registry_error(error)),
+            }
         }
         Ok(())
     }
@@ -150,6 +156,16 @@ impl Uploads {
             },
             &self.runtime,
         );
+    }
+}
+
+/// True for the words in which registries say that a tag cannot be moved: ECR, Artifact Registry, Harbor, Quay,
+/// none of which has a code for it.
+fn is_immutable(error: &registry::Error) -> bool {
+    use registry::ErrorKind::{Denied, Refused};
+    match &error.kind {
+        Denied { message } | Refused { message, .. } => message.to_ascii_lowercase().contains("immutab"),
+        _ => false,
     }
 }
 

@@ -73,7 +73,8 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
             })
             .during("work directory")?;
     }
-    let root = workspace.begin(&tree, &mounts.stubs).during("work directory")?;
+    let root =
+        workspace.begin(&tree, &mounts.stubs, &engine.options.ignored_paths).during("work directory")?;
     let process = Process {
         argv: command.iter().map(OsString::from).collect(),
         env: environment,
