@@ -58,7 +58,11 @@ fn the_image_of_bako_builds_an_image() -> Result<()> {
 /// nothing has to be fetched.
 fn rust_image(bako: &Bako, registry: &Registry) -> Result<String> {
     let packages = ["ca-certificates", "gcc", "libc6-dev"];
-    let base = bases::push_debian(bako, registry, bases::Debian { name: "compiler", packages: &packages })?;
+    let base = bases::push_debian(
+        bako,
+        registry,
+        bases::Debian { name: "compiler", packages: &packages, downloads: &[] },
+    )?;
     let context = tempfile::tempdir()?;
     let sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?.trim());
     copy(

@@ -11,7 +11,7 @@ use e2e::{Bako, bases, host};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::security::Security;
+use crate::security::{HOST_IDS, Security};
 
 /// Where the volume is in the container.
 pub(crate) const VOLUME: &str = "/workspace";
@@ -40,13 +40,21 @@ impl Container {
         for name in ["resolv.conf", "hosts"] {
             fs::write(root.join("etc").join(name), "")?;
             // As the kubelet does it, these are mounts.
-            let text = fs::read(Path::new("/etc").join(name)).unwrap_or_default();
+            let mut text = fs::read(Path::new("/etc").join(name)).unwrap_or_default();
+            if name == "hosts" {
+                text.extend(b"\n127.0.0.1 pod\n");
+            }
             fs::write(folder.path().join(name), text)?;
         }
         let container = Self { folder, security };
         // An emptyDir is everybody's.
         fs::create_dir(container.volume())?;
         fs::set_permissions(container.volume(), fs::Permissions::from_mode(0o777))?;
+        if security.user_namespace {
+            // What the id-mapped mounts of a node amount to.
+            let ids = format!("{HOST_IDS}:{HOST_IDS}");
+            finish(Command::new("chown").args(["-hR", &ids]).arg(container.folder.path()))?.success()?;
+        }
         Ok(container)
     }
 
@@ -90,7 +98,7 @@ impl Container {
     }
 
     fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Command> {
-        let spec = serde_json::to_vec(&self.spec(arguments, environment))?;
+        let spec = serde_json::to_vec(&self.spec(arguments, environment)?)?;
         fs::write(self.folder.path().join("config.json"), spec)?;
         let mut command = self.runc()?;
         command.args(["run", "--no-new-keyring", "--bundle"]).arg(self.folder.path()).arg(self.id());
@@ -98,7 +106,7 @@ impl Container {
     }
 
     /// The runtime's `config.json`: the shape that containerd gives it, on this machine's network.
-    fn spec(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Value {
+    fn spec(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Value> {
         let mount = |kind: &str, to: &str, options: &[&str]| json!({"destination": to, "type": kind, "source": kind, "options": options});
         let bind = |from: &Path, to: &str| json!({"destination": to, "type": "bind", "source": from, "options": ["rbind", "rw"]});
         let quiet = ["nosuid", "noexec", "nodev"];
@@ -107,6 +115,12 @@ impl Container {
         variables.extend(environment.iter().map(|(name, value)| format!("{name}={value}")));
         let mut volume = bind(&self.volume(), VOLUME);
         volume["options"] = ["rbind", "rw"].iter().chain(self.security.volume).copied().collect();
+        let sys = if self.security.user_namespace {
+            // Without a network of its own it may mount none.
+            json!({"destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]})
+        } else {
+            mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"])
+        };
         let mut spec = json!({
             "ociVersion": "1.0.2",
             "hostname": "pod",
@@ -118,7 +132,7 @@ impl Container {
                 mount("devpts", "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
                 mount("tmpfs", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
                 mount("mqueue", "/dev/mqueue", &quiet),
-                mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
+                sys,
                 file("resolv.conf"),
                 file("hosts"),
                 volume,
@@ -127,8 +141,8 @@ impl Container {
                 "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
             },
         });
-        self.security.apply(&mut spec);
-        spec
+        self.security.apply(&mut spec)?;
+        Ok(spec)
     }
 }
 

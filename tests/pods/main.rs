@@ -2,8 +2,12 @@
 //! ordinary machine: everywhere the same image, to the byte, as root makes outside of any container.
 #![forbid(unsafe_code)]
 
+mod base;
+mod check;
 mod container;
+mod isolation;
 mod process_table;
+mod profiles;
 mod security;
 
 use std::fs;
@@ -11,7 +15,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,7 +25,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use container::{Container, VOLUME};
 use process_table::descendants;
-use security::{Capabilities, DEFAULT, RESTRICTED, Seccomp, Security};
+use security::{Capabilities, DEFAULT, PRIVILEGED, RESTRICTED, Seccomp, Security};
 
 /// Fixes every time in the images: 2023-11-14.
 const EPOCH: (&str, &str) = ("SOURCE_DATE_EPOCH", "1700000000");
@@ -83,11 +87,17 @@ fn main() -> Result<ExitCode> {
         host::skip_named("pods", &reason);
         return Ok(ExitCode::SUCCESS);
     }
-    let fixture = Arc::new(Fixture::new()?);
-    let trial = |name: &str, test: fn(&Fixture) -> Result<()>| {
+    // It takes a while to make, and not every test needs it.
+    let fixture: Arc<OnceLock<Result<Fixture>>> = Arc::default();
+    type Test = Box<dyn FnOnce(&Fixture) -> Result<()> + Send>;
+    let with_fixture = |name: &str, test: Test| {
         let fixture = fixture.clone();
-        Trial::test(name, move || Ok(test(&fixture).map_err(|error| format!("{error:#}"))?))
+        Trial::test(name, move || {
+            let fixture = fixture.get_or_init(Fixture::new).as_ref().map_err(|error| format!("{error:#}"))?;
+            Ok(test(fixture).map_err(|error| format!("{error:#}"))?)
+        })
     };
+    let trial = |name: &str, test: fn(&Fixture) -> Result<()>| with_fixture(name, Box::new(test));
     let mut trials = vec![
         trial("the image is as it should be", image_is_right),
         trial("a user of an ordinary machine", laptop),
@@ -100,13 +110,23 @@ fn main() -> Result<ExitCode> {
             host::skip_named(pod.name, "this machine allows no user namespaces");
             continue;
         }
-        let (build, end) = (fixture.clone(), fixture.clone());
-        trials.push(Trial::test(format!("{}: the same image", pod.name), move || {
-            Ok(same_image(&build, pod).map_err(|error| format!("{error:#}"))?)
-        }));
-        trials.push(Trial::test(format!("{}: as process 1", pod.name), move || {
-            Ok(process_one(&end, pod).map_err(|error| format!("{error:#}"))?)
-        }));
+        let name = format!("{}: the same image", pod.name);
+        trials.push(with_fixture(&name, Box::new(|fixture| same_image(fixture, pod))));
+        let name = format!("{}: as process 1", pod.name);
+        trials.push(with_fixture(&name, Box::new(|fixture| process_one(fixture, pod))));
+    }
+    if let Some(reason) = host::missing(&["mmdebstrap"]) {
+        host::skip_named("isolation", &reason);
+    } else {
+        for profile in &profiles::PROFILES {
+            let test = |name: &str, test: fn(&profiles::Profile) -> Result<()>| {
+                Trial::test(format!("isolation {}: {name}", profile.name), move || {
+                    Ok(test(profile).map_err(|error| format!("{error:#}"))?)
+                })
+            };
+            trials.push(test("checks", isolation::checks));
+            trials.push(test("a real build", isolation::real_build));
+        }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     Ok(conclusion.exit_code())
@@ -173,7 +193,12 @@ const PODS: &[Pod] = &[
     },
     Pod {
         name: "RuntimeDefault of CRI-O",
-        security: Security { seccomp: Seccomp::RuntimeDefault, capabilities: Capabilities::CriO, ..DEFAULT },
+        security: Security {
+            seccomp: Seccomp::CriO,
+            capabilities: Capabilities::CriO,
+            bounding: Capabilities::CriO,
+            ..DEFAULT
+        },
         isolation: "supervised",
     },
     Pod {
@@ -186,11 +211,7 @@ const PODS: &[Pod] = &[
         security: Security { volume: &["nodev", "nosuid", "noexec"], ..DEFAULT },
         isolation: "ns",
     },
-    Pod {
-        name: "privileged",
-        security: Security { capabilities: Capabilities::All, ..DEFAULT },
-        isolation: "ns",
-    },
+    Pod { name: "privileged", security: PRIVILEGED, isolation: "ns" },
 ];
 
 /// What every test needs: the program, a registry with a base, and what root builds outside of any container.

@@ -79,43 +79,10 @@ const ALL_CAPABILITIES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// What containerd's default profile refuses without `CAP_SYS_ADMIN`, of what might be tried here.
-const REFUSED_CALLS: [&str; 23] = [
-    "bpf",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "io_uring_setup",
-    "keyctl",
-    "mount",
-    "mount_setattr",
-    "move_mount",
-    "open_by_handle_at",
-    "open_tree",
-    "perf_event_open",
-    "pidfd_getfd",
-    "pivot_root",
-    "setdomainname",
-    "sethostname",
-    "setns",
-    "syslog",
-    "umount2",
-    "unshare",
-    "userfaultfd",
-    "quotactl",
-];
-
-/// The same of podman's.
-const REFUSED_BY_PODMAN: [&str; 7] =
-    ["bpf", "open_by_handle_at", "perf_event_open", "quotactl", "setdomainname", "sethostname", "syslog"];
-
-const EPERM: u32 = 1;
-const ENOSYS: u32 = 38;
-
-/// The flags of clone(2) that ask for namespaces: cgroup, ipc, network, mount, pid, user, uts.
-const NAMESPACE_FLAGS: [u64; 7] =
-    [0x0200_0000, 0x0800_0000, 0x4000_0000, 0x0002_0000, 0x2000_0000, 0x1000_0000, 0x0400_0000];
+/// The ids of a pod with `hostUsers: false`: its 0 is this one of the node.
+pub(crate) const HOST_IDS: u32 = 65536 * 100;
+/// How many ids such a pod has.
+pub(crate) const ID_COUNT: u32 = 65536;
 
 /// The settings of a pod's `securityContext` that matter to a build.
 #[derive(Debug, Clone, Copy)]
@@ -124,12 +91,18 @@ pub(crate) struct Security {
     pub(crate) user: u32,
     /// `capabilities`, or all of them as with `privileged`.
     pub(crate) capabilities: Capabilities,
+    /// Those that its setuid programs could have.
+    pub(crate) bounding: Capabilities,
     /// `allowPrivilegeEscalation: false`.
     pub(crate) no_new_privileges: bool,
     /// `seccompProfile`.
     pub(crate) seccomp: Seccomp,
+    /// `procMount: Unmasked`, or a privileged container: nothing of `/proc` is hidden.
+    pub(crate) unmasked: bool,
     /// `readOnlyRootFilesystem`.
     pub(crate) read_only: bool,
+    /// `hostUsers: false`.
+    pub(crate) user_namespace: bool,
     /// How the node has mounted the volume, beside `rw`.
     pub(crate) volume: &'static [&'static str],
 }
@@ -141,6 +114,8 @@ pub(crate) enum Seccomp {
     Unconfined,
     /// `RuntimeDefault` of containerd, which is Docker's.
     RuntimeDefault,
+    /// `RuntimeDefault` of CRI-O.
+    CriO,
     /// The default of podman, which allows namespaces and mounts.
     Podman,
 }
@@ -152,9 +127,11 @@ pub(crate) enum Capabilities {
     None,
     /// What a container has that asks for nothing.
     Default,
-    /// The same with CRI-O.
+    /// The same, and `add: [SYS_ADMIN]`.
+    WithAdmin,
+    /// What a container has that asks for nothing, with CRI-O.
     CriO,
-    /// `privileged`: all that this machine has. Then nothing of `/proc` is hidden either.
+    /// `privileged`: all that this machine has.
     All,
 }
 
@@ -162,9 +139,12 @@ pub(crate) enum Capabilities {
 pub(crate) const DEFAULT: Security = Security {
     user: 0,
     capabilities: Capabilities::Default,
+    bounding: Capabilities::Default,
     no_new_privileges: false,
     seccomp: Seccomp::Unconfined,
+    unmasked: false,
     read_only: false,
+    user_namespace: false,
     volume: &[],
 };
 
@@ -172,34 +152,71 @@ pub(crate) const DEFAULT: Security = Security {
 pub(crate) const RESTRICTED: Security = Security {
     user: 1000,
     capabilities: Capabilities::None,
+    bounding: Capabilities::None,
     no_new_privileges: true,
     seccomp: Seccomp::RuntimeDefault,
-    read_only: false,
-    volume: &[],
+    ..DEFAULT
 };
 
-impl Security {
-    /// Puts the settings into a runtime's `config.json`.
-    pub(crate) fn apply(&self, spec: &mut Value) {
-        let capabilities: Vec<&str> = match self.capabilities {
+/// `privileged: true`.
+pub(crate) const PRIVILEGED: Security =
+    Security { capabilities: Capabilities::All, bounding: Capabilities::All, unmasked: true, ..DEFAULT };
+
+impl Capabilities {
+    fn names(self) -> Vec<&'static str> {
+        match self {
             Capabilities::None => Vec::new(),
             Capabilities::Default => DEFAULT_CAPABILITIES.to_vec(),
+            Capabilities::WithAdmin => [&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat(),
             Capabilities::CriO => CRI_O_CAPABILITIES.to_vec(),
             // A machine that lacks some cannot grant them.
             Capabilities::All => bounding_set().unwrap_or_default(),
+        }
+    }
+}
+
+impl Seccomp {
+    /// The profile for a container with these capabilities, from the runtime's own list.
+    fn profile(self, capabilities: &[&str]) -> Result<Option<Value>> {
+        let text = match self {
+            Seccomp::Unconfined => return Ok(None),
+            Seccomp::RuntimeDefault => include_str!("seccomp/containerd.json"),
+            Seccomp::CriO => include_str!("seccomp/cri-o.json"),
+            Seccomp::Podman => include_str!("seccomp/podman.json"),
         };
+        let mut profile: Value = serde_json::from_str(text).context("a list of system calls")?;
+        let rules = profile["syscalls"].as_array_mut().context("a list of system calls has rules")?;
+        let has = |rule: &Value, which: &str, all: bool| {
+            let wanted = rule[which]["caps"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let mut found = wanted.map(|name| capabilities.contains(&name));
+            if all { found.all(|has| has) } else { found.any(|has| has) }
+        };
+        rules.retain(|rule| has(rule, "includes", true) && !has(rule, "excludes", false));
+        for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
+            rule.remove("includes");
+            rule.remove("excludes");
+        }
+        Ok(Some(profile))
+    }
+}
+
+impl Security {
+    /// Puts the settings into a runtime's `config.json`.
+    pub(crate) fn apply(&self, spec: &mut Value) -> Result<()> {
+        let (capabilities, bounding) = (self.capabilities.names(), self.bounding.names());
         let process = &mut spec["process"];
         process["user"] = json!({"uid": self.user, "gid": self.user});
         process["noNewPrivileges"] = json!(self.no_new_privileges);
         process["capabilities"] = json!({
-            "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
+            "bounding": bounding, "effective": capabilities, "permitted": capabilities,
             "inheritable": [], "ambient": [],
         });
         spec["root"]["readonly"] = json!(self.read_only);
-        let privileged = self.capabilities == Capabilities::All;
-        spec["linux"]["resources"] = json!({"devices": [{"allow": privileged, "access": "rwm"}]});
-        if !privileged {
-            spec["linux"]["maskedPaths"] = json!([
+        let linux = &mut spec["linux"];
+        linux["resources"] =
+            json!({"devices": [{"allow": self.bounding == Capabilities::All, "access": "rwm"}]});
+        if !self.unmasked {
+            linux["maskedPaths"] = json!([
                 "/proc/acpi",
                 "/proc/asound",
                 "/proc/interrupts",
@@ -213,29 +230,19 @@ impl Security {
                 "/sys/devices/virtual/powercap",
                 "/sys/firmware",
             ]);
-            spec["linux"]["readonlyPaths"] =
+            linux["readonlyPaths"] =
                 json!(["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]);
         }
-        let refused = |names: &[&str], error: u32, arguments: Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": arguments});
-        let calls = match self.seccomp {
-            Seccomp::Unconfined => return,
-            Seccomp::Podman => vec![refused(&REFUSED_BY_PODMAN, EPERM, json!([]))],
-            Seccomp::RuntimeDefault => {
-                let mut calls = vec![
-                    refused(&REFUSED_CALLS, EPERM, json!([])),
-                    // Its flags are in memory, where no filter can look. After this error libc falls back to clone.
-                    refused(&["clone3"], ENOSYS, json!([])),
-                ];
-                calls.extend(NAMESPACE_FLAGS.map(|flag| {
-                    let set =
-                        json!([{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]);
-                    refused(&["clone"], EPERM, set)
-                }));
-                calls
-            }
-        };
-        // The real profiles list what they allow.
-        spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls});
+        if self.user_namespace {
+            let ids = json!([{"containerID": 0, "hostID": HOST_IDS, "size": ID_COUNT}]);
+            linux["uidMappings"] = ids.clone();
+            linux["gidMappings"] = ids;
+            linux["namespaces"].as_array_mut().context("there are namespaces")?.push(json!({"type": "user"}));
+        }
+        if let Some(profile) = self.seccomp.profile(&bounding)? {
+            linux["seccomp"] = profile;
+        }
+        Ok(())
     }
 }
 

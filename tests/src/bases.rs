@@ -120,10 +120,12 @@ pub struct Debian<'a> {
     pub name: &'a str,
     /// Packages.
     pub packages: &'a [&'a str],
+    /// Packages that are there as files, with what they need: in `/debs/NAME`.
+    pub downloads: &'a [(&'a str, &'a [&'a str])],
 }
 
 /// The base of the real-world tests: apt and certificates, as `debian:bookworm-slim` has.
-pub const SLIM: Debian<'_> = Debian { name: "slim", packages: &["ca-certificates"] };
+pub const SLIM: Debian<'_> = Debian { name: "slim", packages: &["ca-certificates"], downloads: &[] };
 
 /// Makes a Debian root filesystem with mmdebstrap from the mirror that this machine uses; the archive is
 /// kept, so that it is made once.
@@ -151,6 +153,13 @@ pub fn debian(base: Debian<'_>) -> Result<PathBuf> {
         if text.lines().any(|line| line.trim_start().starts_with("Acquire::")) {
             command.arg("--aptopt").arg(entry.path());
         }
+    }
+    for (name, packages) in base.downloads {
+        let packages = packages.join(" ");
+        command.arg(format!(
+            "--customize-hook=chroot \"$1\" apt-get install -y -qq --no-install-recommends --download-only {packages} && \
+             mkdir -p \"$1/debs/{name}\" && mv \"$1\"/var/cache/apt/archives/*.deb \"$1/debs/{name}\""
+        ));
     }
     command.arg(codename()?).arg(&part).args(&sources);
     output(&mut command).context("mmdebstrap")?;

@@ -53,8 +53,9 @@ impl Bako {
     }
 }
 
-/// One line an isolation: its name, and `works` or the reason why not.
-fn parse_probe(text: &str) -> Vec<String> {
+/// The isolations that work, best first: a line each, its name, and `works` or the reason why not.
+#[must_use]
+pub fn parse_probe(text: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| line.split_once(": "));
     lines.filter(|(_, outcome)| outcome.starts_with("works")).map(|(name, _)| name.to_owned()).collect()
 }

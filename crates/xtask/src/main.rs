@@ -7,6 +7,7 @@ mod bench;
 mod cargo;
 mod compare;
 mod demo;
+mod isolation;
 mod packages;
 mod skips;
 mod tally;
@@ -20,7 +21,8 @@ const HELP: &str = "\
 usage: cargo xtask TASK
 
   demo    build bako, then an image with it: from a registry, to a registry, and run
-  test    install what the tests need, run all of them, list what could not run here
+  test    install what the tests need, run all of them, list what could not run here;
+          `test isolation`: what RUN sees under every pod's settings and every isolation, as a table
   compare build every case with buildah too, and compare the images; `compare --help`
   bench   compare bako's speed with buildah's; `bench --help` lists the workloads
 ";
@@ -43,7 +45,10 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     };
     match task {
         "demo" => demo::run().map(|()| ExitCode::SUCCESS),
-        "test" => test::run(rest),
+        "test" => match rest.split_first() {
+            Some((first, rest)) if first == "isolation" => isolation::run(rest),
+            _ => test::run(rest),
+        },
         "compare" => compare::run(rest),
         "bench" => bench::run(rest).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

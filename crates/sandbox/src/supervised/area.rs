@@ -71,6 +71,15 @@ impl Areas {
         best
     }
 
+    /// Whether a directory of an area has none of the others below it, and its files are what they seem.
+    pub(super) fn is_alone(&self, area: usize, path: &[u8]) -> bool {
+        let path = if path == b"/" { b"" } else { path };
+        self.0[area].kind == Kind::Tree
+            && self.0.iter().skip(1).enumerate().all(|(index, other)| {
+                index + 1 == area && other.target.len() <= path.len() || below(&other.target, path).is_none()
+            })
+    }
+
     /// The area that is mounted at a path.
     pub(super) fn at(&self, path: &[u8]) -> Option<usize> {
         (1..self.0.len()).rev().find(|&index| self.0[index].target == path)

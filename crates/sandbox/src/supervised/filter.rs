@@ -69,6 +69,11 @@ const REFUSED: [i64; 49] = [
     458, // listmount
 ];
 
+/// Calls that a container's own filter refuses without a capability that we do not have, and that are served all the
+/// same: of two filters' answers that of the trap counts more than an error's, which counts more than a notification's.
+/// seccomp(2)
+pub(super) const TRAPPED: [i64; 1] = [libc::SYS_chroot];
+
 /// Calls that seem not to be there, so that programs take another way: clone3 has its flags where no filter can look.
 const MISSING: [i64; 4] =
     [libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
@@ -119,10 +124,11 @@ pub(super) fn filter() -> Vec<sock_filter> {
         }
     };
     let conditional = [libc::SYS_prctl, libc::SYS_sendto];
+    on(&TRAPPED, libc::SECCOMP_RET_TRAP);
     let served = calls::SERVED.iter().map(|(number, _)| *number);
     let served: Vec<i64> = served.filter(|number| !conditional.contains(number)).collect();
     on(&served, serve);
-    on(&older(), serve);
+    on(calls::older(), serve);
     on(&TRACED, libc::SECCOMP_RET_TRACE);
     on(&REFUSED, fail(libc::EPERM));
     on(&MISSING, fail(libc::ENOSYS));
@@ -150,6 +156,14 @@ pub(super) fn filter() -> Vec<sock_filter> {
         if_equal(0, 1, 0),
         answer(serve),
         answer(libc::SECCOMP_RET_ALLOW),
+        // As Docker answers who may not write to the machine's audit log; that EPERM is for root, programs do not expect.
+        if_equal(number(libc::SYS_socket), 0, 6),
+        load(argument(0)),
+        if_equal(libc::AF_NETLINK.cast_unsigned(), 0, 3),
+        load(argument(2)),
+        if_equal(libc::NETLINK_AUDIT.cast_unsigned(), 0, 1),
+        answer(fail(libc::EINVAL)),
+        answer(libc::SECCOMP_RET_ALLOW),
         if_equal(number(libc::SYS_prctl), 1, 0),
         answer(libc::SECCOMP_RET_ALLOW),
         load(argument(0)),
@@ -159,11 +173,6 @@ pub(super) fn filter() -> Vec<sock_filter> {
     }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
     program
-}
-
-#[cfg(target_arch = "x86_64")]
-fn older() -> Vec<i64> {
-    calls::x86_64::OLDER.to_vec()
 }
 
 fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {

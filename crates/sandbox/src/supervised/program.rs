@@ -17,7 +17,7 @@ use super::credentials::Grant;
 use super::proc;
 use super::resolve::{Last, Object, WHICH, reopen};
 use super::supervisor::{Caller, file_type, identity};
-use super::task::lock;
+use super::task::{Running, lock};
 
 /// How deep scripts may be the interpreters of scripts.
 const SCRIPTS: u32 = 5;
@@ -38,8 +38,8 @@ pub(super) struct Program {
     /// What takes the place of the first arguments: that many of them.
     pub(super) replaces: usize,
     pub(super) arguments: Vec<Argument>,
-    /// The path of the program in the tree: what `/proc/self/exe` is to say.
-    pub(super) path: Vec<u8>,
+    /// The program itself, which the file may only be the loader of.
+    pub(super) program: Running,
     pub(super) grant: Grant,
 }
 
@@ -100,13 +100,14 @@ pub(super) fn find(
             continue;
         }
         let (host, seen) = paths(caller, &object)?;
+        let program = Running { path: seen.clone(), file: Some(identity(&object.stat)) };
         let grant = grant(caller, &object);
         let Some(loader) = loader(&file, head)? else {
             return Ok(Program {
                 file: named(caller, &name, &object, &host)?,
                 replaces,
                 arguments,
-                path: seen,
+                program,
                 grant,
             });
         };
@@ -118,13 +119,13 @@ pub(super) fn find(
         if takes_name(caller, &loader, &loader_file)? {
             new.extend([Argument::Text(text(b"--argv0")?), first]);
         }
-        new.push(Argument::Text(text(&seen)?));
+        new.push(Argument::Text(text(&caller.inside(seen))?));
         new.append(&mut arguments);
         return Ok(Program {
             file: named(caller, &name, &loader, &loader_host)?,
             replaces: 1,
             arguments: new,
-            path: seen,
+            program,
             grant,
         });
     }

@@ -53,6 +53,19 @@ impl Registers {
         self.0.rax
     }
 
+    /// A call that a signal has interrupted before it was begun is to be made once more, whatever the signal's handler
+    /// asks for: natively no signal interrupts it. False if there was none.
+    pub(super) fn restart(&mut self) -> bool {
+        // `ERESTARTSYS` and `ERESTARTNOINTR` of the kernel's `linux/errno.h`.
+        const IF_ASKED: i64 = -512;
+        const ALWAYS: i64 = -513;
+        let interrupted = self.number() >= 0 && self.0.rax.cast_signed() == IF_ASKED;
+        if interrupted {
+            self.0.rax = ALWAYS.cast_unsigned();
+        }
+        interrupted
+    }
+
     /// As they were before a call that has returned `result`.
     pub(super) fn after(&self, result: u64) -> Self {
         let mut registers = *self;

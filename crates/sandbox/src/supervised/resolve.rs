@@ -19,6 +19,8 @@ use super::supervisor::{Caller, Supervisor, file_type, identity, stat_of};
 
 /// As many links as the kernel follows.
 const LINKS: u32 = 40;
+/// How far down a directory may be that has no path any more.
+const LEVELS: usize = 4096;
 /// As many directories above each other, for each of which a descriptor is held.
 const DEPTH: usize = 512;
 /// `openat2` says EAGAIN when something was renamed while it resolved a `..`; so often we ask again.
@@ -123,6 +125,16 @@ impl<'a> Caller<'a> {
         Ok(Whole { path: whole, held })
     }
 
+    /// A path of the tree as the caller sees it, who may have a root of its own.
+    pub(super) fn inside(&self, path: Vec<u8>) -> Vec<u8> {
+        let Some((root, _)) = self.task.place().root else { return path };
+        match path.strip_prefix(&root[..]) {
+            Some(b"") => b"/".to_vec(),
+            Some(rest) if rest[0] == b'/' => rest.to_vec(),
+            _ => [b"(unreachable)", &path[..]].concat(),
+        }
+    }
+
     /// The path in the tree of a directory that a call is relative to.
     pub(super) fn path_of(&self, at: i32) -> Result<Vec<u8>, Errno> {
         let link = if at == libc::AT_FDCWD {
@@ -175,7 +187,65 @@ impl<'a> Caller<'a> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
-        self.object_at(&self.whole(at, path)?, last, flags)
+        if let Some(near) = self.near(at, path, last, flags) {
+            return near;
+        }
+        match self.whole(at, path) {
+            Err(Errno::NAMETOOLONG) => {
+                let (directory, area) = self.far(at)?;
+                let found = beneath(directory.as_fd(), area, path, last, flags);
+                found.unwrap_or(Err(Errno::NAMETOOLONG))
+            }
+            whole => self.object_at(&whole?, last, flags),
+        }
+    }
+
+    /// A directory whose path is longer than any that the kernel tells, and its area.
+    fn far(&self, at: i32) -> Result<(Arc<OwnedFd>, usize), Errno> {
+        if !self.task.ask(|who| who.can(capability::DAC_OVERRIDE)) || self.task.place().root.is_some() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let object = self.descriptor(at)?;
+        if file_type(&object.stat) != libc::S_IFDIR {
+            return Err(Errno::NOTDIR);
+        }
+        let area = self.climb(object.fd.as_fd())?;
+        Ok((Arc::new(object.fd), area))
+    }
+
+    /// The area of a directory that is too far down to have a path: the root, if all that is above it leads there.
+    pub(super) fn climb(&self, directory: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let root = identity(&stat_of(self.supervisor.areas.fd(ROOT))?);
+        let mut level = rustix::fs::openat(directory, c".", WHICH | OFlags::DIRECTORY, Mode::empty())?;
+        let mut here = identity(&stat_of(level.as_fd())?);
+        for _ in 0..LEVELS {
+            if here == root {
+                return Ok(ROOT);
+            }
+            level = rustix::fs::openat(&level, c"..", WHICH | OFlags::DIRECTORY, Mode::empty())?;
+            let above = identity(&stat_of(level.as_fd())?);
+            if above == here {
+                return Err(Errno::NOENT);
+            }
+            here = above;
+        }
+        Err(Errno::NAMETOOLONG)
+    }
+
+    /// The directory that the caller stands in, and its area, if the kernel knows all of what is below it and the caller
+    /// may go everywhere.
+    fn known_here(&self, at: i32, path: &[u8]) -> Option<(Arc<OwnedFd>, usize)> {
+        if at != libc::AT_FDCWD || path.first() == Some(&b'/') {
+            return None;
+        }
+        let (directory, area) = self.task.stands_alone()?;
+        self.task.ask(|who| who.can(capability::DAC_OVERRIDE)).then_some((directory, area))
+    }
+
+    /// Lets the kernel resolve a path that leads down from where the caller stands. `None` if it leads elsewhere.
+    fn near(&self, at: i32, path: &[u8], last: Last, flags: OFlags) -> Option<Result<Object, Errno>> {
+        let (directory, area) = self.known_here(at, path)?;
+        beneath(directory.as_fd(), area, path, last, flags)
     }
 
     fn object_at(&self, whole: &Whole, last: Last, flags: OFlags) -> Result<Object, Errno> {
@@ -214,8 +284,18 @@ impl<'a> Caller<'a> {
             return Some(Level::of_area(self.supervisor, area).and_then(|level| level.reopen(flags)));
         }
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let within = if area == ROOT { within } else { within | ResolveFlags::NO_SYMLINKS };
-        match open_in(areas.fd(area), rest, flags, Mode::empty(), within) {
+        // Without links first: then what the kernel does not find is not there.
+        let straight = within | ResolveFlags::NO_SYMLINKS;
+        let mut found = if begins_with_link(rest) && area == ROOT {
+            Err(Errno::LOOP)
+        } else {
+            open_in(areas.fd(area), rest, flags, Mode::empty(), straight)
+        };
+        let by_links = found.as_ref().err() == Some(&Errno::LOOP);
+        if by_links && area == ROOT {
+            found = open_in(areas.fd(area), rest, flags, Mode::empty(), within);
+        }
+        match found {
             Ok(fd) => match stat_of(fd.as_fd()) {
                 Ok(stat) if areas.is_covered(identity(&stat)) => None,
                 Ok(stat) => Some(Ok(Object { fd, stat, area, origin: Origin::Path })),
@@ -223,16 +303,7 @@ impl<'a> Caller<'a> {
             },
             Err(Errno::LOOP) if area != ROOT => None,
             // A link may lead to where something is mounted, of which the kernel knows nothing.
-            Err(error @ (Errno::NOENT | Errno::NOTDIR)) if area == ROOT => {
-                let straight = within | ResolveFlags::NO_SYMLINKS;
-                let tried =
-                    || open_in(areas.fd(area), rest, WHICH | OFlags::NOFOLLOW, Mode::empty(), straight);
-                if dots || tried().err() == Some(Errno::LOOP) || tried().is_ok() {
-                    None
-                } else {
-                    Some(Err(error))
-                }
-            }
+            Err(Errno::NOENT | Errno::NOTDIR) if by_links || dots => None,
             Err(error) => Some(Err(error)),
         }
     }
@@ -242,7 +313,17 @@ impl<'a> Caller<'a> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
-        let Whole { path: whole, held } = self.whole(at, path)?;
+        if let Some(near) = self.parent_near(at, path) {
+            return near;
+        }
+        let Whole { path: whole, held } = match self.whole(at, path) {
+            Err(Errno::NAMETOOLONG) => {
+                let (directory, area) = self.far(at)?;
+                let far = parent_beneath(&directory, area, path);
+                return far.unwrap_or(Err(Errno::NAMETOOLONG));
+            }
+            whole => whole?,
+        };
         let ends_in_slash = whole.ends_with(b"/");
         let trimmed = whole.iter().rposition(|&byte| byte != b'/').map_or(&b""[..], |end| &whole[..=end]);
         let split = trimmed.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
@@ -270,6 +351,12 @@ impl<'a> Caller<'a> {
             return Err(Errno::BUSY);
         }
         Ok(Parent { directory: object.fd, stat: object.stat, name, area: object.area, slash: ends_in_slash })
+    }
+
+    /// The same for a path that leads down from where the caller stands. `None` for any that is not plain.
+    fn parent_near(&self, at: i32, path: &[u8]) -> Option<Result<Parent, Errno>> {
+        let (directory, area) = self.known_here(at, path)?;
+        parent_beneath(&directory, area, path)
     }
 
     /// Opens a directory to look for a name in.
@@ -407,6 +494,41 @@ pub(super) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Err
     rustix::fs::openat(CWD, path, flags - OFlags::NOFOLLOW, Mode::empty())
 }
 
+/// Lets the kernel resolve a path that leads down from a directory with nothing mounted below it. `None` if it leads up,
+/// or by a link that is absolute.
+fn beneath(
+    directory: BorrowedFd<'_>,
+    area: usize,
+    path: &[u8],
+    last: Last,
+    flags: OFlags,
+) -> Option<Result<Object, Errno>> {
+    let flags = if last == Last::Stay { flags | OFlags::NOFOLLOW } else { flags };
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match open_in(directory, path, flags, Mode::empty(), within) {
+        Ok(fd) => Some(stat_of(fd.as_fd()).map(|stat| Object { fd, stat, area, origin: Origin::Path })),
+        Err(Errno::XDEV | Errno::AGAIN) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// The directory for the name at the end of such a path.
+fn parent_beneath(directory: &OwnedFd, area: usize, path: &[u8]) -> Option<Result<Parent, Errno>> {
+    let split = path.iter().rposition(|&byte| byte == b'/');
+    let (above, name) = split.map_or((&b""[..], path), |split| (&path[..split], &path[split + 1..]));
+    if matches!(name, b"" | b"." | b"..") || name.len() > 255 {
+        return None;
+    }
+    let name = CString::new(name).ok()?;
+    let object = if above.is_empty() {
+        let fd = directory.try_clone().ok()?;
+        stat_of(fd.as_fd()).map(|stat| Object { fd, stat, area, origin: Origin::Path })
+    } else {
+        beneath(directory.as_fd(), area, above, Last::Follow, WHICH | OFlags::DIRECTORY)?
+    };
+    Some(object.map(|Object { fd, stat, area, .. }| Parent { directory: fd, stat, name, area, slash: false }))
+}
+
 /// openat2(2) with as many tries as it wants.
 pub(super) fn open_in(
     directory: BorrowedFd<'_>,
@@ -425,6 +547,13 @@ pub(super) fn open_in(
             result => return result,
         }
     }
+}
+
+/// Whether a path begins with one of the directories that are links in most images: a guess that saves a try.
+fn begins_with_link(path: &[u8]) -> bool {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let first = path.split(|&byte| byte == b'/').next().unwrap_or_default();
+    matches!(first, b"bin" | b"lib" | b"lib64" | b"sbin") && path.len() > first.len()
 }
 
 /// Leaves out what means nothing: `//` and `/./`, and `..` at the beginning. A path that ends in a slash, or in `/.`,

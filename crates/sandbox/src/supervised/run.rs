@@ -189,6 +189,7 @@ fn supervise(
         areas,
         tasks: Tasks::default(),
         owners: table.into(),
+        gone: Mutex::default(),
         programs: scratch.0.join("programs"),
         loaders: Mutex::default(),
         uid: rustix::process::geteuid().as_raw(),
@@ -201,7 +202,10 @@ fn supervise(
     listen(helper, &supervisor).during("start a thread")?;
     (&ours).write_all(&[0]).during("start the process")?;
     let exit = tracer.run().during("wait for the process")?;
-    let table = std::mem::take(&mut *lock(&supervisor.owners));
+    let mut table = std::mem::take(&mut *lock(&supervisor.owners));
+    for file in lock(&supervisor.gone).drain() {
+        table.forget(file);
+    }
     Ok((exit, table))
 }
 

@@ -1,6 +1,6 @@
 //! The supervisor: what its threads share, and what a file is said to be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -23,6 +23,8 @@ pub(super) struct Supervisor {
     pub(super) areas: Areas,
     pub(super) tasks: Tasks,
     pub(super) owners: Mutex<Table>,
+    /// Files without a name, of which the table still says something.
+    pub(super) gone: Mutex<HashSet<Identity>>,
     /// A directory for links to loaders, by which a program gets its name.
     pub(super) programs: PathBuf,
     /// Which loaders take the name of a program as an option; by identity and change time.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use owners::Identity;
+
 use super::credentials::Credentials;
 
 /// A thread.
@@ -14,13 +16,24 @@ pub(super) struct Task {
     pub(super) process: i32,
     credentials: Mutex<Credentials>,
     place: Arc<Mutex<Place>>,
-    program: Arc<Mutex<Vec<u8>>>,
+    program: Arc<Mutex<Running>>,
+}
+
+/// The program that a process executes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running {
+    /// Its path in the tree: what `/proc/self/exe` says.
+    pub(super) path: Vec<u8>,
+    /// The file.
+    pub(super) file: Option<Identity>,
 }
 
 /// Where a process stands in the tree. Threads share it.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) directory: Arc<OwnedFd>,
+    /// The area that the directory is in, if nothing is mounted below it: then the kernel knows all that is there.
+    pub(super) alone_in: Option<usize>,
     /// The root that it has given itself by chroot(2), as a path of the tree; and that directory.
     pub(super) root: Option<(Vec<u8>, Arc<OwnedFd>)>,
     pub(super) umask: u32,
@@ -29,7 +42,7 @@ pub(super) struct Place {
 impl Task {
     /// The first one.
     pub(super) fn new(id: i32, directory: OwnedFd) -> Self {
-        let place = Place { directory: Arc::new(directory), root: None, umask: 0o022 };
+        let place = Place { directory: Arc::new(directory), alone_in: None, root: None, umask: 0o022 };
         Task {
             id,
             process: id,
@@ -57,7 +70,7 @@ impl Task {
             process: id,
             credentials: Mutex::new(self.credentials()),
             place: Arc::new(Mutex::new(self.place())),
-            program: Arc::new(Mutex::new(self.program())),
+            program: Arc::new(Mutex::new(lock(&self.program).clone())),
         }
     }
 
@@ -80,13 +93,25 @@ impl Task {
         lock(&self.place).clone()
     }
 
+    /// The directory it stands in and the area, if nothing is mounted below it and it has no root of its own.
+    pub(super) fn stands_alone(&self) -> Option<(Arc<OwnedFd>, usize)> {
+        let place = lock(&self.place);
+        let area = place.alone_in.filter(|_| place.root.is_none())?;
+        Some((place.directory.clone(), area))
+    }
+
     pub(super) fn move_to(&self, change: impl FnOnce(&mut Place)) {
         change(&mut lock(&self.place));
     }
 
     /// The path of the program it executes.
     pub(super) fn program(&self) -> Vec<u8> {
-        lock(&self.program).clone()
+        lock(&self.program).path.clone()
+    }
+
+    /// Whether it executes this file.
+    pub(super) fn executes(&self, file: Identity) -> bool {
+        lock(&self.program).file == Some(file)
     }
 }
 
@@ -113,7 +138,7 @@ impl Tasks {
         &self,
         process: i32,
         by: i32,
-        program: Vec<u8>,
+        program: Running,
         change: impl FnOnce(&mut Credentials),
     ) {
         let mut tasks = lock(&self.0);

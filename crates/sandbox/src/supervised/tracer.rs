@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::io::Errno;
 
+use super::calls;
 use super::credentials::Grant;
 use super::proc;
 use super::program::{self, Argument, Program};
@@ -17,6 +18,7 @@ use super::registers::Registers;
 use super::resolve::{Last, WHICH};
 use super::room::{Filling, PIECE, Room, Space};
 use super::supervisor::{Caller, Supervisor};
+use super::task::Running;
 use crate::process::Exit;
 use crate::sys::trace::{self, Event};
 
@@ -38,7 +40,7 @@ enum Doing {
     /// A call with changed arguments, which are in this room.
     Changed(#[expect(dead_code, reason = "it is given back at the end")] Room),
     /// An exec.
-    Exec { path: Vec<u8>, grant: Grant, _room: Room },
+    Exec { program: Running, grant: Grant, _room: Room },
     /// Mapping so much memory, for the call that comes after it.
     Map(u64),
 }
@@ -120,9 +122,45 @@ impl<'a> Tracer<'a> {
                 }
             }
             0 if signal == libc::SIGTRAP | 0x80 => self.returned(task),
-            0 => go_on(task, signal),
+            0 => self.signal(task, signal),
             _ => go_on(task, 0),
         }
+    }
+
+    /// A thread is about to get a signal.
+    fn signal(&mut self, task: i32, signal: i32) {
+        if let Ok(mut registers) = Registers::read(task) {
+            if signal == libc::SIGSYS && self.trapped(task, &registers) {
+                return;
+            }
+            if calls::is_served(registers.number()) && registers.restart() {
+                let _ = registers.write(task);
+            }
+        }
+        go_on(task, signal);
+    }
+
+    /// Serves a call that the filter has made a signal of. False if the signal is another's.
+    fn trapped(&mut self, task: i32, registers: &Registers) -> bool {
+        /// `SYS_SECCOMP` of sigaction(2).
+        const BY_FILTER: i32 = 1;
+        let by_filter = ptrace::getsiginfo(Pid::from_raw(task)).is_ok_and(|info| info.si_code == BY_FILTER);
+        if !by_filter || registers.number() != libc::SYS_chroot {
+            return false;
+        }
+        let Some(about) = self.supervisor.tasks.get(task) else { return false };
+        let caller = Caller { supervisor: self.supervisor, task: &about };
+        let registers = match calls::chroot(&caller, registers.arguments()) {
+            Ok(_) => registers.after(0),
+            Err(error) => {
+                let mut registers = *registers;
+                registers.fail(error);
+                registers
+            }
+        };
+        let _ = registers.write(task);
+        go_on(task, 0);
+        true
     }
 
     fn birth(&mut self, parent: i32, event: i32) {
@@ -206,8 +244,8 @@ impl<'a> Tracer<'a> {
     fn executed(&mut self, process: i32) {
         let by = ptrace::getevent(Pid::from_raw(process)).ok().and_then(|by| i32::try_from(by).ok());
         let by = by.unwrap_or(process);
-        if let Some(Pending { doing: Doing::Exec { path, grant, .. }, .. }) = self.pending.remove(&by) {
-            self.supervisor.tasks.executed(process, by, path, |who| who.execute(&grant));
+        if let Some(Pending { doing: Doing::Exec { program, grant, .. }, .. }) = self.pending.remove(&by) {
+            self.supervisor.tasks.executed(process, by, program, |who| who.execute(&grant));
         }
         self.pending.remove(&process);
         self.spaces.remove(&by);
@@ -234,7 +272,7 @@ fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     let path = memory.read_path(path)?;
     let by_descriptor = path.is_empty() && flags & libc::AT_EMPTY_PATH as u64 != 0;
     let program = program::find(caller, at, path.to_bytes(), Last::from_flags(flags), by_descriptor)?;
-    let Program { file, replaces, arguments: new, path, grant } = program;
+    let Program { file, replaces, arguments: new, program, grant } = program;
     let old = memory.read_pointers(argv, ARGUMENTS)?;
 
     let texts: usize = new.iter().map(Argument::length).sum();
@@ -267,7 +305,7 @@ fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     below.write(caller)?;
     registers.set_number(libc::SYS_execve);
     registers.set_arguments([file, argv, env, 0, 0, 0]);
-    Ok(Some(Doing::Exec { path, grant, _room: room }))
+    Ok(Some(Doing::Exec { program, grant, _room: room }))
 }
 
 /// Gives a socket's address the path that the kernel knows it by. It stands in the root, so that the path from there is

@@ -12,6 +12,7 @@ use e2e::process::output;
 pub(crate) const BASE: Debian<'_> = Debian {
     name: "toolbox",
     packages: &["ca-certificates", "g++", "git", "make", "nodejs", "python3-dev", "python3-pip"],
+    downloads: &[],
 };
 
 /// A Dockerfile and the files it wants.

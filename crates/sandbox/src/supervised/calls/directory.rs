@@ -22,9 +22,18 @@ fn enter(caller: &Caller<'_>, object: Object) -> Result<Answer, Errno> {
     let seen = caller.supervisor.seen(object.stat);
     access::check(&caller.task.credentials(), &seen, access::EXECUTE)?;
     // Only what has a path in the tree is a place to stand in (CVE-2024-21626).
-    let link = proc::link_of(object.fd.as_fd())?;
-    caller.supervisor.areas.seen(&link).ok_or(Errno::ACCESS)?;
-    caller.task.move_to(|place| place.directory = Arc::new(object.fd));
+    let alone_in = match proc::link_of(object.fd.as_fd()) {
+        Ok(link) => {
+            let (area, path) = caller.supervisor.areas.seen(&link).ok_or(Errno::ACCESS)?;
+            caller.supervisor.areas.is_alone(area, &path).then_some(area)
+        }
+        Err(Errno::NAMETOOLONG) => Some(caller.climb(object.fd.as_fd())?),
+        Err(error) => return Err(error),
+    };
+    caller.task.move_to(|place| {
+        place.directory = Arc::new(object.fd);
+        place.alone_in = alone_in;
+    });
     Ok(Answer::Value(0))
 }
 
@@ -44,8 +53,8 @@ pub(super) fn fchdir(caller: &Caller<'_>, [fd, ..]: [u64; 6]) -> Result<Answer, 
     enter(caller, caller.descriptor(fd)?)
 }
 
-/// chroot(2).
-pub(super) fn chroot(caller: &Caller<'_>, [path, ..]: [u64; 6]) -> Result<Answer, Errno> {
+/// chroot(2). The tracer asks for it.
+pub(in super::super) fn chroot(caller: &Caller<'_>, [path, ..]: [u64; 6]) -> Result<Answer, Errno> {
     let path = caller.memory().read_path(path)?;
     let object = caller.object(libc::AT_FDCWD, path.to_bytes(), Last::Follow, WHICH | OFlags::DIRECTORY)?;
     if !caller.task.ask(|who| who.can(capability::SYS_CHROOT)) {
@@ -60,14 +69,7 @@ pub(super) fn chroot(caller: &Caller<'_>, [path, ..]: [u64; 6]) -> Result<Answer
 
 /// getcwd(2).
 pub(super) fn getcwd(caller: &Caller<'_>, [buffer, size, ..]: [u64; 6]) -> Result<Answer, Errno> {
-    let mut path = caller.path_of(libc::AT_FDCWD)?;
-    if let Some((root, _)) = caller.task.place().root {
-        path = match path.strip_prefix(&root[..]) {
-            Some(b"") => b"/".to_vec(),
-            Some(rest) if rest[0] == b'/' => rest.to_vec(),
-            _ => [b"(unreachable)", &path[..]].concat(),
-        };
-    }
+    let mut path = caller.inside(caller.path_of(libc::AT_FDCWD)?);
     path.push(0);
     if size < path.len() as u64 {
         return Err(Errno::RANGE);

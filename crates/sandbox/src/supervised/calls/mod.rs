@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::serve::Answer;
 use super::supervisor::Caller;
 
+pub(super) use directory::chroot;
 pub(super) use open::wait_for_fifo;
 pub(super) use privileges::OPTIONS;
 
@@ -60,7 +61,6 @@ pub(super) const SERVED: &[(i64, Served)] = &[
     (libc::SYS_fremovexattr, extended::remove_descriptor),
     (libc::SYS_chdir, directory::chdir),
     (libc::SYS_fchdir, directory::fchdir),
-    (libc::SYS_chroot, directory::chroot),
     (libc::SYS_getcwd, directory::getcwd),
     (libc::SYS_umask, directory::umask),
     (libc::SYS_getuid, ids::getuid),
@@ -93,6 +93,18 @@ pub(super) const SERVED: &[(i64, Served)] = &[
     (libc::SYS_prlimit64, signals::to_first_or_self),
     (libc::SYS_sendto, signals::send_to),
 ];
+
+/// Whether a call is always served, never by the kernel, and done in no time.
+pub(super) fn is_served(number: i64) -> bool {
+    // With an address only, which is not known here.
+    number != libc::SYS_sendto
+        && (SERVED.iter().any(|(served, _)| *served == number) || older().contains(&number))
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn older() -> &'static [i64] {
+    &x86_64::OLDER
+}
 
 /// fchmodat2(2) of Linux 6.6, which older C libraries do not know by name.
 pub(super) const FCHMODAT2: i64 = 452;

@@ -1,10 +1,10 @@
 //! Names: the calls that make, move and remove them.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::libc;
-use owners::remembered_mode;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, RenameFlags};
+use owners::{Identity, remembered_mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::super::access;
@@ -15,7 +15,6 @@ use super::super::resolve::{Last, Parent, WHICH};
 use super::super::serve::Answer;
 use super::super::supervisor::{Caller, file_type, identity, stat_in};
 use super::super::task::lock;
-use super::open::forget;
 
 /// Says whose a new file is: the caller's, and of the directory's group where that passes its group on. Its inode may
 /// have been another file's before.
@@ -35,12 +34,40 @@ pub(super) fn own_new(
             mode |= libc::S_ISGID;
         }
     }
+    lock(&caller.supervisor.gone).remove(&identity(file));
     let mut owners = lock(&caller.supervisor.owners);
     owners.forget(identity(file));
     owners.change(identity(file), |entry| {
         (entry.uid, entry.gid, entry.device) = (uid, gid, device);
         entry.mode = remembered_mode(mode, file.st_mode);
     });
+}
+
+/// A file that may be about to lose its last name.
+#[derive(Debug)]
+struct Losing {
+    file: Identity,
+    /// As long as it is open its inode is no other file's.
+    _open: OwnedFd,
+}
+
+/// Takes hold of a file that something is said of, before it may lose its last name. Whoever has it open may still ask
+/// and change whose it is, so that it is forgotten at the end only.
+fn losing(parent: &Parent, caller: &Caller<'_>, stat: &libc::stat) -> Option<Losing> {
+    let file = identity(stat);
+    let is_last = file_type(stat) == libc::S_IFDIR || stat.st_nlink <= 1;
+    if !is_last || lock(&caller.supervisor.owners).get(file).is_none() {
+        return None;
+    }
+    let open = rustix::fs::openat(&parent.directory, &parent.name, WHICH | OFlags::NOFOLLOW, Mode::empty());
+    Some(Losing { file, _open: open.ok()? })
+}
+
+/// It has lost its name.
+fn lost(caller: &Caller<'_>, losing: Option<Losing>) {
+    if let Some(losing) = losing {
+        lock(&caller.supervisor.gone).insert(losing.file);
+    }
 }
 
 /// A place where the caller may make, or remove, a name.
@@ -163,8 +190,9 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
         return Err(Errno::BUSY);
     }
     let flags = if as_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    let losing = losing(&parent, caller, &file);
     rustix::fs::unlinkat(&parent.directory, &parent.name, flags)?;
-    forget(caller, &file);
+    lost(caller, losing);
     Ok(Answer::Value(0))
 }
 
@@ -203,13 +231,11 @@ pub(super) fn rename(
         access::check(&caller.task.credentials(), &seen, access::WRITE)?;
     }
     let flags = RenameFlags::from_bits_retain(flags);
+    let replaced = replaced
+        .filter(|replaced| !flags.contains(RenameFlags::EXCHANGE) && identity(replaced) != identity(&file));
+    let losing = replaced.and_then(|replaced| losing(&to, caller, &replaced));
     rustix::fs::renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
-    if let Some(replaced) = replaced
-        && !flags.contains(RenameFlags::EXCHANGE)
-        && identity(&replaced) != identity(&file)
-    {
-        forget(caller, &replaced);
-    }
+    lost(caller, losing);
     Ok(Answer::Value(0))
 }
 
@@ -240,5 +266,6 @@ pub(super) fn link(
     }
     let through = proc::own_path(from.fd.as_fd());
     rustix::fs::linkat(CWD, &through, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)?;
+    lock(&caller.supervisor.gone).remove(&identity(&from.stat));
     Ok(Answer::Value(0))
 }

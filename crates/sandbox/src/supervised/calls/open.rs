@@ -103,7 +103,9 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
         Origin::Descriptor => !special,
         Origin::Proc(_) | Origin::Written(_) => false,
     };
-    if checked {
+    // A loader reads what its process executes, which takes another right; that was checked when it was started.
+    let by_loader = wanted == access::READ && caller.task.executes(identity(&object.stat));
+    if checked && !by_loader {
         access::check(&who, &seen, wanted)?;
     }
     if wanted & access::WRITE != 0 && object.origin == Origin::Proc(None) {
@@ -118,6 +120,9 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
         lose_privileges(caller, &object, &seen);
     }
     match file_type(&seen) {
+        libc::S_IFCHR if seen.st_rdev == rustix::fs::makedev(5, 0) => {
+            terminal(caller, flags).map(|fd| Answer::Descriptor { fd, close_on_exec })
+        }
         libc::S_IFCHR | libc::S_IFBLK if file_type(&object.stat) == libc::S_IFREG => {
             device(seen.st_rdev, flags).map(|fd| Answer::Descriptor { fd, close_on_exec })
         }
@@ -173,8 +178,10 @@ fn create(
 ) -> Result<Option<OwnedFd>, Errno> {
     let parent = match caller.parent(at, path) {
         Ok(parent) => parent,
-        // It is `/` or a mount, or ends in `.` or `..`: a file that exists, if it is one.
-        Err(Errno::BUSY | Errno::EXIST | Errno::INVAL) if !asked.contains(OFlags::EXCL) => return Ok(None),
+        // It is `/`, a mount or in /proc, or ends in `.` or `..`: a file that exists, if it is one.
+        Err(Errno::BUSY | Errno::EXIST | Errno::INVAL | Errno::PERM) if !asked.contains(OFlags::EXCL) => {
+            return Ok(None);
+        }
         Err(Errno::BUSY) => return Err(Errno::EXIST),
         Err(error) => return Err(error),
     };
@@ -183,6 +190,16 @@ fn create(
     }
     let exclusive = asked.contains(OFlags::EXCL);
     let mode = mode & !caller.task.place().umask;
+    // Most who ask for a new file get one.
+    let sv = caller.supervisor;
+    let writable =
+        access::check(&caller.task.credentials(), &sv.seen(parent.stat), access::WRITE | access::EXECUTE);
+    if writable.is_ok()
+        && sv.areas.may_change(parent.area).is_ok()
+        && let Some(fd) = make(caller, &parent, flags, mode)?
+    {
+        return Ok(Some(fd));
+    }
     let found = super::super::supervisor::stat_in(&parent.directory, &parent.name);
     match found {
         Ok(_) if exclusive => return Err(Errno::EXIST),
@@ -280,6 +297,24 @@ fn device(number: u64, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, *path, flags | OFlags::NOCTTY, Mode::empty())
 }
 
+/// `/dev/tty`: the caller's own terminal, by the number that is the seventh in `/proc/PID/stat`. proc(5)
+fn terminal(caller: &Caller<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    /// The first of the eight major numbers of pseudo-terminals.
+    const PTS: u32 = 136;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", caller.task.id)).map_err(|_| Errno::NXIO)?;
+    // The name in parentheses may hold anything.
+    let (_, rest) = stat.rsplit_once(')').ok_or(Errno::NXIO)?;
+    let number: u32 =
+        rest.split_ascii_whitespace().nth(4).and_then(|text| text.parse().ok()).ok_or(Errno::NXIO)?;
+    let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xf_ff00);
+    if !(PTS..PTS + 8).contains(&major) {
+        return Err(Errno::NXIO);
+    }
+    let path = format!("/dev/pts/{}", (major - PTS) * 256 + minor);
+    let flags = flags - (OFlags::NOFOLLOW | OFlags::TRUNC | OFlags::DIRECTORY);
+    rustix::fs::openat(CWD, path, flags | OFlags::NOCTTY, Mode::empty())
+}
+
 /// truncate(2).
 pub(super) fn truncate(caller: &Caller<'_>, [path, length, ..]: [u64; 6]) -> Result<Answer, Errno> {
     let path = caller.memory().read_path(path)?;
@@ -305,11 +340,4 @@ pub(super) fn truncate(caller: &Caller<'_>, [path, length, ..]: [u64; 6]) -> Res
 /// Waits in a thread of its own for the other end of a fifo.
 pub(crate) fn wait_for_fifo(fifo: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
     reopen(fifo.as_fd(), flags)
-}
-
-/// Says nothing more of a file whose last name is gone.
-pub(super) fn forget(caller: &Caller<'_>, stat: &libc::stat) {
-    if file_type(stat) == libc::S_IFDIR || stat.st_nlink <= 1 {
-        lock(&caller.supervisor.owners).forget(identity(stat));
-    }
 }
