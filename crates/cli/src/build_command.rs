@@ -145,7 +145,13 @@ fn prepare(
     let (compression, compression_level) = compression(args)?;
     let contexts = context::named(&args.build_context)?;
     let below = given(&args.context_sub_path);
-    let client_options = environment::client_options(&args.registries)?;
+    let (client_options, chain, _clouds) = environment::client_options(&args.registries)?;
+    for warning in &chain.warnings {
+        terminal.line(Verbosity::Warn, warning, json!({ "event": "warning" }));
+    }
+    for note in &chain.notes {
+        terminal.line(Verbosity::Debug, note, json!({ "event": "note" }));
+    }
     let network = client_options.network();
     let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
     let context = BuildContext::fetch(context::location(&args.context)?, below.as_deref(), fetching);

@@ -1,10 +1,13 @@
 //! What is taken from the environment: folders, credentials, proxies, times. Read once, here and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use registry::{ClientOptions, Exemption, Keychain, Proxies, Secret};
+use anyhow::bail;
+use cloud::Clouds;
+use credentials::{Chain, ChainOptions, Environment, Helper};
+use registry::{ClientOptions, Exemption, Proxies, Secret};
 
 use crate::args::{given, go_bool};
 use crate::kaniko;
@@ -104,10 +107,42 @@ pub(crate) fn build_args(given: &[String], mut missing: impl FnMut(&str)) -> BTr
         .collect()
 }
 
-/// How to meet registries: flags, credentials and proxies.
-pub(crate) fn client_options(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
+/// The variables that credentials come from.
+pub(crate) fn variables() -> Environment {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    Environment::new(std::env::vars_os().filter_map(text))
+}
+
+/// How to meet registries: flags, credentials and proxies. With it what there is to say of the credentials, and the
+/// clouds that give some.
+pub(crate) fn client_options(args: &RegistryArgs) -> anyhow::Result<(ClientOptions, Chain, Clouds)> {
+    let environment = variables();
+    let mut options = without_credentials(args)?;
+    let clouds = Clouds::new(options.network(), environment.clone()).map_err(anyhow::Error::msg)?;
+    let chain_options = ChainOptions {
+        authfiles: args.authfile.clone(),
+        helpers: credential_helpers(&args.credential_helpers)?,
+        uid: nix::unistd::geteuid().as_raw(),
+    };
+    let chain = credentials::chain(&chain_options, &environment, clouds.clone())?;
+    options.keychain = chain.keychain.clone();
+    Ok((options, chain, clouds))
+}
+
+/// `--credential-helpers`, in one argument or in several: all if it is not given, none if it is empty.
+fn credential_helpers(given: &[String]) -> anyhow::Result<Vec<Helper>> {
+    if given.is_empty() {
+        return Ok(Helper::ALL.to_vec());
+    }
+    let names = given.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| name.parse().map_err(|error: String| anyhow::anyhow!("--credential-helpers: {error}")))
+        .collect()
+}
+
+fn without_credentials(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
     Ok(ClientOptions {
-        keychain: keychain()?,
         plain_http: Exemption {
             pull: args.insecure_pull,
             push: args.insecure,
@@ -127,35 +162,6 @@ pub(crate) fn client_options(args: &RegistryArgs) -> anyhow::Result<ClientOption
         user_agent: user_agent(),
         ..ClientOptions::default()
     })
-}
-
-/// Docker's `config.json`: in `$DOCKER_CONFIG`, in `$HOME/.docker`, and where Kaniko's users mount it.
-fn keychain() -> anyhow::Result<Keychain> {
-    let candidates = [
-        variable("DOCKER_CONFIG"),
-        variable("HOME").map(|home| home.join(".docker")),
-        Some(PathBuf::from("/kaniko/.docker")),
-    ];
-    let mut keychain = Keychain::anonymous();
-    let mut seen = Vec::new();
-    for path in candidates.into_iter().flatten().map(|directory| directory.join("config.json")) {
-        if seen.contains(&path) {
-            continue;
-        }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let found = Keychain::from_docker_config(&text, &path.display().to_string())?;
-                keychain = keychain.or(found);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                // Another user's home, as when a pod overrides the user but not HOME.
-            }
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        }
-        seen.push(path);
-    }
-    Ok(keychain)
 }
 
 fn proxies() -> Proxies {

@@ -1,7 +1,7 @@
 //! Flags on registries: which to ask, and whom to trust. Builds, pushes and the warmer have them alike.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -44,6 +44,14 @@ pub(crate) struct RegistryArgs {
     /// Do not ask a registry itself if there are other places to ask for its images.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) skip_default_registry_fallback: bool,
+    /// A file of credentials, as Docker's config.json or containers' auth.json, or a directory of them such as a mounted
+    /// secret; it goes before all others. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authfile: Vec<PathBuf>,
+    /// Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if
+    /// empty.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) credential_helpers: Vec<String>,
     /// How often to try again when a push fails for a passing reason, if more often than five times.
     #[arg(long, value_name = "NUMBER", default_value = "0")]
     pub(crate) push_retry: u32,

@@ -196,7 +196,8 @@ pub(crate) fn show_library_logs(format: LogFormat, verbosity: Verbosity) {
         Verbosity::Debug => LevelFilter::DEBUG,
         Verbosity::Trace => LevelFilter::TRACE,
     };
-    let ours = Targets::new().with_target("registry", level).with_target("server", level);
+    let crates = ["cloud", "credentials", "download", "objects", "registry", "server"];
+    let ours = Targets::new().with_targets(crates.map(|name| (name, level)));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let layer = match format {
         LogFormat::Json => layer.json().boxed(),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use credentials::{Answer, Credential, Match};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Request, Response, Url};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use crate::call::Call;
 use crate::challenge::{self, Challenge};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keychain::{Credential, CredentialsUsed, Lookup};
+use crate::tried::{Refused, Tried};
 
 /// What is read of a token service's answer at most.
 const TOKEN_LIMIT: usize = 64 << 10;
@@ -32,6 +33,8 @@ pub(crate) struct Authenticator {
     scheme: Mutex<Option<Scheme>>,
     /// One lock for each token, so that requests that need the same wait for one answer.
     tokens: Mutex<HashMap<TokenKey, Arc<tokio::sync::Mutex<Option<Token>>>>>,
+    /// By repository and whether it is for writing: the candidate that was accepted last.
+    accepted: Mutex<HashMap<(String, bool), usize>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,8 @@ struct TokenKey {
     realm: String,
     service: Option<String>,
     scopes: Vec<String>,
+    /// Whose it is.
+    candidate: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -65,14 +70,101 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-/// The answer to a challenge.
+/// Who we may be for a request: what matches in the keychain, best first, and then nobody.
 #[derive(Debug)]
+pub(crate) struct Candidates {
+    matches: Vec<Match>,
+    /// Whether nobody is a candidate too: for what only reads, as many registries let everybody, and where there is
+    /// no other.
+    nobody: bool,
+    /// The one that is tried now.
+    pub(crate) at: usize,
+    /// Those that were tried.
+    pub(crate) tried: Tried,
+    key: (String, bool),
+}
+
+/// The answer to a challenge.
+#[derive(Debug, Default)]
 pub(crate) struct Authorization {
     /// The header; none if there is nothing to say.
     pub(crate) header: Option<HeaderValue>,
     /// Whose credentials are behind it.
-    pub(crate) used: CredentialsUsed,
+    answer: Option<Answer>,
     token: Option<(TokenKey, Secret)>,
+}
+
+/// Why a candidate cannot answer.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It is the candidate, and another may do better: what became of it, if there is anything to say, and the words
+    /// of the token service.
+    Candidate(Option<Refused>, String),
+    /// Nobody could.
+    Fatal(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Fatal(error)
+    }
+}
+
+impl Candidates {
+    /// The candidates for a call, the one first that was accepted for its like before.
+    pub(crate) fn new(client: &Client, call: &Call<'_>) -> Self {
+        let keychain = &client.options().keychain;
+        let matches = keychain.matches(&call.endpoint.registry, call.repository);
+        let writes = !matches!(call.method, Method::GET | Method::HEAD);
+        let writes = writes || call.scopes.first().is_some_and(|scope| scope.ends_with(",push"));
+        let key = (call.repository.to_owned(), writes);
+        let at = lock(&call.endpoint.auth.accepted).get(&key).copied().unwrap_or(0);
+        let tried = Tried { refused: Vec::new(), sources: keychain.source_names() };
+        Candidates { nobody: !writes || matches.is_empty(), matches, at, tried, key }
+    }
+
+    /// The candidate that is tried now; none is nobody.
+    pub(crate) fn current(&self) -> Option<&Match> {
+        self.matches.get(self.at)
+    }
+
+    /// Goes on to the next; false if there is none.
+    pub(crate) fn advance(&mut self) -> bool {
+        self.at += 1;
+        self.at < self.matches.len() || self.at == self.matches.len() && self.nobody
+    }
+
+    /// True if there is somebody after this one.
+    pub(crate) fn has_more(&self) -> bool {
+        self.at + 1 < self.matches.len()
+    }
+
+    /// Takes note that the registry let this one in.
+    pub(crate) fn accept(&self, call: &Call<'_>, authorization: &Authorization) {
+        if authorization.header.is_none() && self.at == 0 {
+            return;
+        }
+        let before = lock(&call.endpoint.auth.accepted).insert(self.key.clone(), self.at);
+        if before == Some(self.at) {
+            return;
+        }
+        let (registry, repository) = (&call.endpoint.registry, call.repository);
+        match (self.current(), &authorization.answer) {
+            (Some(found), Some(answer)) => {
+                let user = answer.credential.username();
+                tracing::debug!(registry, repository, source = found.source, user, "credentials");
+            }
+            _ => tracing::debug!(registry, repository, "no credentials"),
+        }
+    }
+
+    /// Takes note that the registry did not let this one in.
+    pub(crate) fn refuse(&mut self, authorization: &Authorization) {
+        if let (Some(found), Some(answer)) = (self.current(), &authorization.answer) {
+            let username = answer.credential.username().map(str::to_owned);
+            self.tried.refused.push(Refused::ByRegistry { source: found.source.clone(), username });
+        }
+    }
 }
 
 impl Authenticator {
@@ -103,7 +195,7 @@ impl Authenticator {
     }
 
     /// Drops the token of an authorization that was refused.
-    pub(crate) async fn forget(&self, authorization: &Authorization) {
+    async fn forget(&self, authorization: &Authorization) {
         let Some((key, refused)) = &authorization.token else { return };
         let cell = lock(&self.tokens).get(key).cloned();
         if let Some(cell) = cell {
@@ -115,52 +207,66 @@ impl Authenticator {
     }
 }
 
-/// The best answer to what the registry asks for, as far as we know it.
-pub(crate) async fn authorize(client: &Client, call: &Call<'_>) -> Result<Authorization> {
+/// Drops what was refused: the token, and, if its source may give others than some time ago, the credentials.
+pub(crate) async fn forget(
+    client: &Client,
+    call: &Call<'_>,
+    candidates: &Candidates,
+    authorization: &Authorization,
+) {
+    call.endpoint.auth.forget(authorization).await;
+    if let (Some(found), Some(answer)) = (candidates.current(), &authorization.answer)
+        && answer.is_kept
+    {
+        client.options().keychain.refuse(found, &answer.credential).await;
+    }
+}
+
+/// The best answer to what the registry asks for, as far as we know it, by the candidate that is tried now.
+pub(crate) async fn authorize(
+    client: &Client,
+    call: &Call<'_>,
+    candidates: &Candidates,
+) -> Result<Authorization, Refusal> {
     let endpoint = call.endpoint;
-    let keychain = &client.options().keychain;
-    let lookup = keychain.lookup(&endpoint.registry, call.repository);
-    let (credential, used) = match lookup {
-        Lookup::Found { credential, source } => {
-            let username = match credential {
-                Credential::Basic { username, .. } => Some(username.clone()),
-                Credential::IdentityToken(_) | Credential::RegistryToken(_) => None,
-            };
-            (Some(credential), CredentialsUsed::Sent { source: source.to_owned(), username })
-        }
-        Lookup::Helper { helper, source } => {
-            (None, CredentialsUsed::Helper { helper: helper.to_owned(), source: source.to_owned() })
-        }
-        Lookup::None => (None, CredentialsUsed::Anonymous { sources: keychain.source_names() }),
+    let Some(scheme) = lock(&endpoint.auth.scheme).clone() else { return Ok(Authorization::default()) };
+    let answer = match candidates.current() {
+        None => None,
+        Some(found) => match client.options().keychain.answer(found).await {
+            Ok(Some(answer)) => Some(answer),
+            Ok(None) => return Err(Refusal::Candidate(None, String::new())),
+            Err(error) => {
+                let refused = Refused::BySource { source: error.source_name, reason: error.reason };
+                return Err(Refusal::Candidate(Some(refused), String::new()));
+            }
+        },
     };
-    let scheme = lock(&endpoint.auth.scheme).clone();
-    let (header, token) = match (scheme, credential) {
-        (None, _) => (None, None),
-        (Some(_), Some(Credential::RegistryToken(token))) => (Some(bearer(token)), None),
-        (Some(Scheme::Basic), Some(Credential::Basic { username, password })) => {
+    let (header, token) = match (scheme, answer.as_ref().map(|answer| &answer.credential)) {
+        (_, Some(Credential::RegistryToken(token))) => (Some(bearer(token)), None),
+        (Scheme::Basic, Some(Credential::Basic { username, password })) => {
             (Some(basic(username, password)), None)
         }
-        (Some(Scheme::Basic), _) => (None, None),
-        (Some(Scheme::Other(name)), _) => {
+        (Scheme::Basic, _) => (None, None),
+        (Scheme::Other(name), _) => {
             let message =
                 format!("the registry wants the authentication scheme {name}, which is not supported");
-            return Err(client.unauthorized(call, used, message));
+            return Err(client.unauthorized(call, candidates.tried.clone(), message).into());
         }
-        (Some(Scheme::Bearer { realm, service }), credential) => {
-            let key = TokenKey { realm, service, scopes: call.scopes.clone() };
+        (Scheme::Bearer { realm, service }, credential) => {
+            let key = TokenKey { realm, service, scopes: call.scopes.clone(), candidate: candidates.at };
             let cell = Arc::clone(lock(&endpoint.auth.tokens).entry(key.clone()).or_default());
             let mut cached = cell.lock().await;
             let secret = match &*cached {
                 Some(token) if Instant::now() < token.valid_until => token.secret.clone(),
                 _ => {
-                    let token = fetch(client, call, &key, credential, &used).await?;
+                    let token = fetch(client, call, &key, credential, candidates).await?;
                     cached.insert(token).secret.clone()
                 }
             };
             (Some(bearer(&secret)), Some((key, secret)))
         }
     };
-    Ok(Authorization { header, used, token })
+    Ok(Authorization { header, answer, token })
 }
 
 /// Asks a token service, once: by POST with an identity token, else by GET.
@@ -169,8 +275,8 @@ async fn fetch(
     call: &Call<'_>,
     key: &TokenKey,
     credential: Option<&Credential>,
-    used: &CredentialsUsed,
-) -> Result<Token> {
+    candidates: &Candidates,
+) -> Result<Token, Refusal> {
     let registry = call.endpoint.base(call.subject).await?;
     let realm = realm(registry, &key.realm).map_err(|reason| {
         let reason = format!("the registry names the token service {:?}, {reason}", key.realm);
@@ -185,21 +291,27 @@ async fn fetch(
             let reason =
                 format!("token service {}: {}", realm.host_str().unwrap_or_default(), failure.reason);
             let failure = Failure { reason, ..failure };
-            return Err(Error::unreachable(call.subject, &call.endpoint.registry, failure));
+            return Err(Error::unreachable(call.subject, &call.endpoint.registry, failure).into());
         }
     };
     if response.status().is_success() {
         let body = client.read(call, response, TOKEN_LIMIT).await?;
-        return token(&body, asked)
-            .ok_or_else(|| Error::protocol(call.subject, "the token service's answer holds no token"));
+        return token(&body, asked).ok_or_else(|| {
+            Error::protocol(call.subject, "the token service's answer holds no token").into()
+        });
     }
     let error = client.refusal(call, response).await;
-    Err(match error.kind {
+    let retry_after = error.retry_after;
+    match error.kind {
         ErrorKind::Denied { message } | ErrorKind::Refused { status: 400 | 401, message } => {
-            client.unauthorized(call, used.clone(), message)
+            let refused = candidates.current().map(|found| Refused::ByRegistry {
+                source: found.source.clone(),
+                username: credential.and_then(Credential::username).map(str::to_owned),
+            });
+            Err(Refusal::Candidate(refused, message))
         }
-        _ => error,
-    })
+        kind => Err(Error { retry_after, ..Error::new(call.subject, kind) }.into()),
+    }
 }
 
 /// The token service's URL, if it is one that credentials may be sent to.

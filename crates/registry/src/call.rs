@@ -10,12 +10,12 @@ use reqwest::header::{
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use transport::{Backoff, Failure, retry_after, same_origin};
 
-use crate::auth::{self, Authorization};
+use crate::auth::{self, Authorization, Candidates, Refusal};
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::{self, Error, ErrorKind, Result};
-use crate::keychain::CredentialsUsed;
 use crate::payload::{Payload, Pulse};
+use crate::tried::Tried;
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 10;
@@ -193,18 +193,13 @@ impl Client {
         Error { retry_after: wait, ..Error::from_status(call.subject, status, message) }
     }
 
-    pub(crate) fn unauthorized(
-        &self,
-        call: &Call<'_>,
-        credentials: CredentialsUsed,
-        message: String,
-    ) -> Error {
+    pub(crate) fn unauthorized(&self, call: &Call<'_>, credentials: Tried, message: String) -> Error {
         let registry = call.endpoint.registry.clone();
         Error::new(call.subject, ErrorKind::Unauthorized { registry, credentials, message })
     }
 
-    /// One try. A 401 is answered once: with credentials where none were sent, or with a new token where the old one
-    /// has expired, also in the middle of an upload.
+    /// One try. A 401 is answered: with credentials where none were sent, with a new token where the old one has expired,
+    /// also in the middle of an upload, and with the next of the credentials that match where these are refused.
     async fn attempt(&self, call: &Call<'_>) -> Result<Response> {
         let base = call.endpoint.base(call.subject).await?;
         let url = match &call.address {
@@ -214,39 +209,73 @@ impl Client {
             Address::Url(url) => url.clone(),
         };
         let ours = same_origin(&url, base);
-        let authorization = auth::authorize(self, call).await?;
-        let response = self.follow(call, base, url.clone(), &authorization).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let mut candidates = Candidates::new(self, call);
+        let mut call = call.clone();
+        // What this candidate has sent already, and the words of the first refusal.
+        let mut sent: Option<Authorization> = None;
+        let mut words: Option<String> = None;
+        loop {
+            let authorization = match auth::authorize(self, &call, &candidates).await {
+                Ok(authorization) => authorization,
+                Err(Refusal::Fatal(error)) => return Err(error),
+                Err(Refusal::Candidate(refused, message)) => {
+                    candidates.tried.refused.extend(refused);
+                    words = words.or(Some(message).filter(|message| !message.is_empty()));
+                    sent = None;
+                    if candidates.advance() {
+                        continue;
+                    }
+                    return Err(self.unauthorized(&call, candidates.tried, words.unwrap_or_default()));
+                }
+            };
+            // The same again would have the same answer.
+            let is_new = sent.as_ref().is_none_or(|sent| sent.header != authorization.header);
+            if is_new {
+                let response = self.follow(&call, base, url.clone(), &authorization).await?;
+                let asks = response.status() == StatusCode::UNAUTHORIZED;
+                // Who is known and not allowed may be allowed as somebody else.
+                let denies = response.status() == StatusCode::FORBIDDEN
+                    && authorization.header.is_some()
+                    && candidates.has_more();
+                if !asks && !denies {
+                    candidates.accept(&call, &authorization);
+                    return Ok(response);
+                }
+                if !ours || !same_origin(response.url(), base) {
+                    // It is not the registry that asks, and nobody else gets an answer.
+                    return Err(self.as_unauthorized(&call, response, candidates.tried).await);
+                }
+                let mut wanted = Vec::new();
+                if asks {
+                    wanted = call.endpoint.auth.learn(&response);
+                    auth::forget(self, &call, &candidates, &authorization).await;
+                }
+                auth::add_scopes(&mut call.scopes, wanted);
+                if authorization.header.is_some() || candidates.current().is_none() {
+                    match self.as_unauthorized(&call, response, Tried::default()).await.kind {
+                        ErrorKind::Unauthorized { message, .. } | ErrorKind::Denied { message } => {
+                            words = words.or(Some(message).filter(|message| !message.is_empty()));
+                        }
+                        kind => return Err(Error::new(call.subject, kind)),
+                    }
+                }
+                // Once more by the same, who may now know better what to say.
+                if asks && sent.is_none() {
+                    sent = Some(authorization);
+                    continue;
+                }
+            }
+            candidates.refuse(&authorization);
+            sent = None;
+            if !candidates.advance() {
+                return Err(self.unauthorized(&call, candidates.tried, words.unwrap_or_default()));
+            }
         }
-        if !ours || !same_origin(response.url(), base) {
-            // It is not the registry that asks, and nobody else gets an answer.
-            return Err(self.as_unauthorized(call, response, authorization).await);
-        }
-        let wanted = call.endpoint.auth.learn(&response);
-        call.endpoint.auth.forget(&authorization).await;
-        let mut again = call.clone();
-        auth::add_scopes(&mut again.scopes, wanted);
-        let second = auth::authorize(self, &again).await?;
-        if second.header.is_none() || second.header == authorization.header {
-            return Err(self.as_unauthorized(call, response, second).await);
-        }
-        drop(response);
-        let response = self.follow(&again, base, url, &second).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(self.as_unauthorized(call, response, second).await);
-        }
-        Ok(response)
     }
 
-    async fn as_unauthorized(
-        &self,
-        call: &Call<'_>,
-        response: Response,
-        authorization: Authorization,
-    ) -> Error {
+    async fn as_unauthorized(&self, call: &Call<'_>, response: Response, tried: Tried) -> Error {
         match self.refusal(call, response).await.kind {
-            ErrorKind::Refused { message, .. } => self.unauthorized(call, authorization.used, message),
+            ErrorKind::Refused { message, .. } => self.unauthorized(call, tried, message),
             kind => Error::new(call.subject, kind),
         }
     }

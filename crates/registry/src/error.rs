@@ -7,7 +7,7 @@ use oci::ManifestError;
 use reqwest::StatusCode;
 use transport::{Cause, Failure, is_retriable};
 
-use crate::keychain::CredentialsUsed;
+use crate::tried::Tried;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,8 +44,8 @@ pub enum ErrorKind {
     Unauthorized {
         /// Host and port of the registry.
         registry: String,
-        /// Which credentials were sent, if any.
-        credentials: CredentialsUsed,
+        /// Which credentials were tried, if any.
+        credentials: Tried,
         /// The registry's words.
         message: String,
     },

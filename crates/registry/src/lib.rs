@@ -1,4 +1,4 @@
-//! The distribution protocol as a client: challenge and token, retries, pull, push, mount; credentials.
+//! The distribution protocol as a client: challenge and token, retries, pull, push, mount.
 //!
 //! A [`Client`] is made once from [`ClientOptions`] and cloned to wherever it is needed. Everything that is downloaded
 //! is checked against its digest and size, everything that fails for a passing reason is tried again within the
@@ -17,18 +17,18 @@ mod client;
 mod download;
 mod endpoint;
 mod error;
-mod keychain;
 mod manifest;
 mod mirror;
 mod options;
 mod payload;
 mod read;
+mod tried;
 mod upload;
 
 pub use client::Client;
+pub use credentials::{Credential, Keychain, KeychainError};
 pub use download::BlobReader;
 pub use error::{Error, ErrorKind, Result};
-pub use keychain::{Credential, CredentialsUsed, Keychain, KeychainError, Lookup};
 pub use manifest::ImageManifest;
 pub use options::{
     Access, ClientOptions, Direction, Exemption, Progress, Timeouts, Transferred, UploadMethod,
@@ -36,4 +36,5 @@ pub use options::{
 pub use payload::BlobSource;
 pub use read::BlobRead;
 pub use transport::{Cause, ClientCertificate, Proxies, RetryPolicy, Secret};
+pub use tried::{Refused, Tried};
 pub use upload::Pushed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use oci::Digest;
 use transport::{ClientCertificate, Proxies, RetryPolicy};
 
-use crate::Keychain;
+use credentials::Keychain;
 
 /// What a [`crate::Client`] is made from.
 #[derive(Debug, Clone)]

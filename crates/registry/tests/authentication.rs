@@ -228,3 +228,74 @@ async fn challenges_that_are_not_answered() {
         )
     );
 }
+
+/// A token service that knows `good`, and that lets everybody pull if it is so `open`.
+fn picky(open: bool) -> Fake {
+    let good = "Basic Z29vZDpodW50ZXIy";
+    registry(usize::MAX, move |seen, _| match seen.header("authorization") {
+        given if given == good => Reply::new(200),
+        "" if open => Reply::new(200),
+        "" => Reply::new(401).body(r#"{"details":"log in"}"#),
+        _ => Reply::new(401).body(r#"{"details":"bad password"}"#),
+    })
+}
+
+#[tokio::test]
+async fn every_match_is_tried() {
+    let check = async |open: bool, users: &[&str], push: bool, expected: Result<usize, (&str, &str)>| {
+        let fake = picky(open);
+        let mut keychain = Keychain::anonymous();
+        for name in users {
+            keychain =
+                keychain.or(Keychain::of(&fake.address, user(name, "hunter2"), &format!("{name}.json")));
+        }
+        let client = client(keychain);
+        let at = reference(&fake.address, "a/b:1");
+        let outcome = if push { client.check_push(&at).await } else { client.manifest(&at).await.map(drop) };
+        match (outcome, expected) {
+            (Ok(()), Ok(asked)) => {
+                assert_eq!(tokens(&fake).len(), asked, "{users:?}");
+                // Who was accepted is the first to be asked from then on.
+                client.manifest(&at).await.unwrap();
+                client.manifest(&at).await.unwrap();
+                let more = tokens(&fake).len() - asked;
+                assert!(more <= if push { asked } else { 0 }, "{users:?}: {more}");
+            }
+            (Err(error), Err((message, hint))) => {
+                assert!(error.to_string().ends_with(message), "{error}");
+                assert_eq!(error.hint().unwrap().replace(&fake.address, "R"), hint);
+            }
+            (outcome, _) => panic!("{users:?}: {outcome:?}"),
+        }
+    };
+    check(false, &["good"], false, Ok(1)).await;
+    check(false, &["bad", "worse", "good"], false, Ok(3)).await;
+    check(false, &["bad", "good"], true, Ok(2)).await;
+    // To read, nobody is the last to be tried; to write, nobody is not.
+    check(true, &["bad"], false, Ok(2)).await;
+    check(true, &[], true, Ok(1)).await;
+    let hint = "R did not accept user bad of bad.json";
+    check(true, &["bad"], true, Err(("unauthorized: bad password", hint))).await;
+    let hint = "R did not accept user bad of bad.json; R did not accept user worse of worse.json";
+    check(false, &["bad", "worse"], false, Err(("unauthorized: bad password", hint))).await;
+}
+
+#[tokio::test]
+async fn who_is_not_allowed_may_be_allowed_as_somebody_else() {
+    // By Basic: `pull` may pull, `push` may do both.
+    let fake = Fake::start(|seen, body: &mut Body<'_>| {
+        body.all();
+        match (seen.header("authorization"), seen.method.as_str()) {
+            ("", _) => Reply::new(401).header("www-authenticate", "Basic realm=x"),
+            ("Basic cHVsbDpodW50ZXIy", "POST") => Reply::new(403).body(r#"{"errors":[{"code":"DENIED"}]}"#),
+            (_, "POST") => Reply::new(202).header("location", "/session/1"),
+            (_, "DELETE") => Reply::new(204),
+            _ => Reply::new(200).body(MANIFEST),
+        }
+    });
+    let of = |name: &str| Keychain::of(&fake.address, user(name, "hunter2"), name);
+    let at = reference(&fake.address, "a:1");
+    client(of("pull").or(of("push"))).check_push(&at).await.unwrap();
+    let error = client(of("pull")).check_push(&at).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Denied { .. }), "{error}");
+}

@@ -196,8 +196,18 @@ async fn basic_login() {
     assert_eq!(error.hint().unwrap(), format!("no credentials matched {} in config.json", real.address));
 
     let helper = Keychain::from_docker_config(r#"{"credsStore":"desktop"}"#, "config.json").unwrap();
-    let error = with(helper).manifest(&at).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("docker-credential-desktop"), "{:?}", error.hint());
+    let error = with(helper.clone()).manifest(&at).await.unwrap_err();
+    let missing = "docker-credential-desktop of config.json: docker-credential-desktop is not installed";
+    assert_eq!(error.hint().unwrap(), missing);
+
+    // Each is tried, whoever fails before it; and if none is left, all are named.
+    let wrong = || Keychain::of(&key, user("user", "hunter3"), "a").or(helper.clone());
+    let both = with(wrong().or(Keychain::of(&key, user("user", "hunter2"), "b")));
+    both.manifest(&at).await.unwrap();
+    both.check_push(&at).await.unwrap();
+    let error = with(wrong()).check_push(&at).await.unwrap_err();
+    let hint = format!("{} did not accept user user of a; {missing}", real.address);
+    assert_eq!(error.hint().unwrap(), hint);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ mod tls;
 pub use client::client;
 pub use failure::{Cause, Failure, reason_of};
 pub use network::{Clients, GetError, Network};
-pub use origin::{is_loopback, same_origin, take_credentials};
+pub use origin::{is_loopback, is_near, same_origin, take_credentials};
 pub use proxy::Proxies;
 pub use retry::{Backoff, RetryPolicy, is_retriable, retry_after};
 pub use secret::Secret;

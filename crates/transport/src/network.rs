@@ -10,8 +10,8 @@ use rustls::RootCertStore;
 use url::Url;
 
 use crate::{
-    Backoff, Cause, ClientCertificate, Failure, Proxies, RetryPolicy, Trust, client, is_loopback,
-    is_retriable, reason_of, retry_after, same_origin, tls,
+    Backoff, Cause, ClientCertificate, Failure, Proxies, RetryPolicy, Trust, client, is_near, is_retriable,
+    reason_of, retry_after, same_origin, tls,
 };
 
 /// Redirects followed for one request.
@@ -113,7 +113,7 @@ impl Clients {
         };
         let roots = Arc::clone(self.inner.roots.get_or_init(tls::system_roots));
         let tls = tls::config(roots, &trust).map_err(|reason| format!("certificates: {reason}"))?;
-        let built = client(tls, &network.proxies, network.connect, is_loopback(authority))?
+        let built = client(tls, &network.proxies, network.connect, is_near(authority))?
             .user_agent(network.user_agent.as_str())
             .build()
             .map_err(|error| reason_of(&error))?;

@@ -23,22 +23,22 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
     Entry::moot_variable("OTEL_SERVICE_NAME", TELEMETRY),
     Entry::moot_variable("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", TELEMETRY),
     Entry::moot_variable("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", TELEMETRY),
-    Entry::moot_variable("KANIKO_<FQDN>_USER", NOT_YET),
-    Entry::moot_variable("KANIKO_<FQDN>_PASSWORD", NOT_YET),
+    Entry::honoured("KANIKO_<FQDN>_USER", "with the port too, as in KANIKO_REGISTRY_EXAMPLE_5000_USER"),
+    Entry::honoured("KANIKO_<FQDN>_PASSWORD", ""),
     Entry::honoured("DOCKER_CONFIG", ""),
-    Entry::moot_variable("DOCKER_AUTH_CONFIG", NOT_YET),
-    Entry::moot_variable("REGISTRY_AUTH_FILE", NOT_YET),
-    Entry::moot_variable("XDG_RUNTIME_DIR", NOT_YET),
-    Entry::moot_variable("XDG_CONFIG_HOME", NOT_YET),
-    Entry::moot_variable("GOOGLE_APPLICATION_CREDENTIALS", NOT_YET),
-    Entry::moot_variable("AWS_<…>", NOT_YET),
+    Entry::honoured("DOCKER_AUTH_CONFIG", ""),
+    Entry::honoured("REGISTRY_AUTH_FILE", ""),
+    Entry::honoured("XDG_RUNTIME_DIR", ""),
+    Entry::honoured("XDG_CONFIG_HOME", ""),
+    Entry::honoured("GOOGLE_APPLICATION_CREDENTIALS", ""),
+    Entry::honoured("AWS_<…>", ""),
     Entry::moot_variable("S3_ENDPOINT", BUCKETS),
     Entry::moot_variable("S3_FORCE_PATH_STYLE", BUCKETS),
     Entry::moot_variable("AZURE_STORAGE_ACCESS_KEY", BUCKETS),
-    Entry::moot_variable("AZURE_<…>", NOT_YET),
-    Entry::moot_variable("CI_REGISTRY", NOT_YET),
-    Entry::moot_variable("CI_REGISTRY_USER", NOT_YET),
-    Entry::moot_variable("CI_REGISTRY_PASSWORD", NOT_YET),
+    Entry::honoured("AZURE_<…>", "but for certificates, which are refused"),
+    Entry::honoured("CI_REGISTRY", ""),
+    Entry::honoured("CI_REGISTRY_USER", ""),
+    Entry::honoured("CI_REGISTRY_PASSWORD", ""),
     Entry::moot_variable("GIT_USERNAME", GIT),
     Entry::moot_variable("GIT_PASSWORD", GIT),
     Entry::moot_variable("GIT_TOKEN", GIT),
@@ -64,7 +64,6 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
 
 const CLEAN: &str = "a build works in a directory of its own and removes it, so the container stays as it is";
 const TELEMETRY: &str = "nothing is sent to anybody; --log-format json and --timings say where the time went";
-const NOT_YET: &str = "credentials are those of config.json, until more places are known";
 const BUCKETS: &str = "contexts in buckets are refused, with what to do instead";
 const GIT: &str = "contexts in git are refused, with what to do instead";
 

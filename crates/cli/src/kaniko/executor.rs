@@ -115,11 +115,7 @@ pub(crate) const EXECUTOR: &[Entry] = &[
     Entry::honoured("--push-retry", "of each request, and not for a refusal as 401; 5 without it"),
     Entry::honoured("--push-ignore-immutable-tag-errors", "also of Harbor and Quay"),
     Entry::honoured("--skip-push-permission-check", ""),
-    Entry::moot(
-        "--credential-helpers",
-        TEXT,
-        "no program and no cloud is asked for credentials yet: they are those of config.json",
-    ),
+    Entry::honoured("--credential-helpers", ""),
     Entry::moot("--snapshotMode", Takes::OneOf(&["full", "redo", "time"]), SNAPSHOTS),
     Entry::honoured("--customPlatform", "deprecated: it is --custom-platform"),
     Entry::honoured("--tarPath", "deprecated: it is --tar-path"),
