@@ -57,6 +57,8 @@ pub enum Problem {
     Required { name: String, message: String },
     #[error("substitutions are nested too deeply")]
     TooDeep,
+    #[error("the variables in it come to more than 4 MiB")]
+    TooLong,
 }
 
 /// The value of a word in an environment.

@@ -37,6 +37,12 @@ impl Default for Mode {
 /// `${a:-${b:-${c…}}}`: nobody writes more, and the stack has an end.
 const DEEPEST: usize = 64;
 
+/// How many bytes the variables of one text may come to. A process takes no argument of more than 128 KiB
+/// ([execve(2)]), while `ENV a=$a$a` a few dozen times, or `${a//?/${a//?/…}}`, would fill any memory.
+///
+/// [execve(2)]: https://man7.org/linux/man-pages/man2/execve.2.html
+const LONGEST: usize = 4 << 20;
+
 /// Reads one text.
 pub(crate) struct Lexer<'a> {
     rest: &'a str,
@@ -45,6 +51,8 @@ pub(crate) struct Lexer<'a> {
     /// Variables that were not set and became nothing.
     pub(crate) unset: Vec<String>,
     depth: usize,
+    /// Bytes that came from variables so far.
+    substituted: usize,
 }
 
 /// Gathers words while their characters arrive.
@@ -75,7 +83,7 @@ impl Splitter {
 
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a str, mode: Mode, env: Lookup<'a>) -> Self {
-        Lexer { rest: text, mode, env, unset: Vec::new(), depth: 0 }
+        Lexer { rest: text, mode, env, unset: Vec::new(), depth: 0, substituted: 0 }
     }
 
     /// Reads all of it: the text as one, and as words.
@@ -240,6 +248,12 @@ impl<'a> Lexer<'a> {
 
     /// `$x` or `${…}`
     fn dollar(&mut self) -> Result<String, Problem> {
+        let value = self.variable()?;
+        self.substituted += value.len();
+        if self.substituted > LONGEST { Err(Problem::TooLong) } else { Ok(value) }
+    }
+
+    fn variable(&mut self) -> Result<String, Problem> {
         let start = self.rest;
         self.next();
         if self.peek() == Some('{') {
@@ -323,7 +337,7 @@ impl<'a> Lexer<'a> {
         let (replacement, _) = self.until(Some('}'), true)?;
         let substitution = self.pattern(&pattern)?;
         let value = self.value(name);
-        Ok(substitution.replace(&value, &replacement, every))
+        substitution.replace(&value, &replacement, every, LONGEST).ok_or(Problem::TooLong)
     }
 
     fn pattern(&self, text: &str) -> Result<Substitution, Problem> {

@@ -62,8 +62,15 @@ impl Substitution {
         chars[end..].iter().rev().collect()
     }
 
-    /// The value with the first match, or every match, replaced; a match is as long as can be.
-    pub(crate) fn replace(&self, value: &str, replacement: &str, every: bool) -> String {
+    /// The value with the first match, or every match, replaced; a match is as long as can be. `None` if that
+    /// gives more than `limit` bytes: replacements in replacements multiply.
+    pub(crate) fn replace(
+        &self,
+        value: &str,
+        replacement: &str,
+        every: bool,
+        limit: usize,
+    ) -> Option<String> {
         let chars: Vec<char> = value.chars().collect();
         let mut result = String::new();
         let mut at = 0;
@@ -73,6 +80,9 @@ impl Substitution {
             match ends(&self.tokens, &chars[at..], Greed::Longest) {
                 Some(length) if length > 0 || !after_match => {
                     result.push_str(replacement);
+                    if result.len() > limit {
+                        return None;
+                    }
                     at += length;
                     if !every {
                         break;
@@ -88,7 +98,7 @@ impl Substitution {
             at += 1;
         }
         result.extend(chars.iter().skip(at));
-        result
+        Some(result)
     }
 }
 

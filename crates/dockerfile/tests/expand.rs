@@ -70,3 +70,26 @@ fn nesting_has_an_end() {
     let error = expand(&word(&deep), Escape::Backslash, &|_| None).unwrap_err();
     assert_eq!(error.problem, dockerfile::Problem::TooDeep);
 }
+
+#[test]
+fn what_multiplies_has_an_end() {
+    let long = "x".repeat(1 << 20);
+    let env = |name: &str| match name {
+        "a" => Some("0123456789".to_owned()),
+        "long" => Some(long.clone()),
+        _ => None,
+    };
+    let replaced = (0..20).fold("$a".to_owned(), |inner, _| format!("${{a//?/{inner}}}"));
+    for (text, fits) in [
+        ("$long$long$long$long".to_owned(), true),
+        ("$long$long$long$long$a".to_owned(), false),
+        ("\"$long$long$long$long$a\"".to_owned(), false),
+        ("y".repeat(5 << 20), true),
+        ("${a//?/${a//?/$a}}".to_owned(), true),
+        (replaced, false),
+    ] {
+        let problem = expand(&word(&text), Escape::Backslash, &env).err().map(|error| error.problem);
+        let expected = (!fits).then_some(dockerfile::Problem::TooLong);
+        assert_eq!(problem, expected, "{}", &text[..text.len().min(80)]);
+    }
+}
