@@ -31,6 +31,8 @@ pub enum ContextLocation {
     Stream(File),
     /// In a tar archive at a URL.
     Http(String),
+    /// In a tar archive that this request is for, as an object in a bucket.
+    Object(Box<Request>),
 }
 
 /// What it takes to bring files here.
@@ -79,6 +81,10 @@ impl BuildContext {
             }
             ContextLocation::Http(url) => {
                 unpack_url(&url, &fetched, fetching)?;
+                (fetched, false)
+            }
+            ContextLocation::Object(request) => {
+                unpack_request(&request, &fetched, fetching)?;
                 (fetched, false)
             }
         };
@@ -138,10 +144,15 @@ pub(crate) fn describe(name: &str) -> String {
 /// Downloads an archive, and unpacks it into a new directory.
 pub(crate) fn unpack_url(url: &str, directory: &Path, fetching: Fetching<'_>) -> Result<()> {
     let request = Request::new(url).map_err(|error| Error::new(error.to_string()))?;
+    unpack_request(&request, directory, fetching)
+}
+
+/// Downloads what a request is for, and unpacks it into a new directory.
+fn unpack_request(request: &Request, directory: &Path, fetching: Fetching<'_>) -> Result<()> {
     let downloader = Downloader::new(fetching.network.clone()).map_err(Error::new)?;
     let outcome = fetching.runtime.block_on(async {
         tokio::select! {
-            outcome = downloader.fetch(&request, fetching.work_dir.path()) => outcome.map_err(|error| {
+            outcome = downloader.fetch(request, fetching.work_dir.path()) => outcome.map_err(|error| {
                 let hint = error.hint();
                 let converted = Error::from_chain(&error);
                 match hint {

@@ -145,7 +145,7 @@ fn prepare(
     let (compression, compression_level) = compression(args)?;
     let contexts = context::named(&args.build_context)?;
     let below = given(&args.context_sub_path);
-    let (client_options, chain, _clouds) = environment::client_options(&args.registries)?;
+    let (client_options, chain, clouds) = environment::client_options(&args.registries)?;
     for warning in &chain.warnings {
         terminal.line(Verbosity::Warn, warning, json!({ "event": "warning" }));
     }
@@ -154,7 +154,12 @@ fn prepare(
     }
     let network = client_options.network();
     let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
-    let context = BuildContext::fetch(context::location(&args.context)?, below.as_deref(), fetching);
+    let location = match context::object(&args.context, &clouds, &environment::variables())? {
+        Some(location) => location,
+        None => context::location(&args.context)?,
+    };
+    let location = context::with_progress(location, &terminal)?;
+    let context = BuildContext::fetch(location, below.as_deref(), fetching);
     let context = context.map_err(|error| match &error.hint {
         Some(hint) => anyhow!("--context: {error} ({hint})"),
         None => anyhow!("--context: {error}"),

@@ -4,10 +4,21 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use builder::{ContextLocation, NamedContext};
+use cloud::{Clouds, Environment};
+use download::{Progress, Request};
 use oci::Platform;
+use serde_json::json;
+
+use crate::args::Verbosity;
+use crate::terminal::{Terminal, human_bytes};
+
+/// How often a download says how far it is.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Where `--context` says that the files are.
 pub(crate) fn location(text: &str) -> Result<ContextLocation> {
@@ -30,19 +41,12 @@ pub(crate) fn location(text: &str) -> Result<ContextLocation> {
             }
             Ok(ContextLocation::Archive(path))
         }
-        "s3" | "gs" => {
-            unsupported("contexts in buckets are", "download it before the build, and give tar://FILE or -")
-        }
-        "http" | "https" if is_azure(rest) => unsupported(
-            "contexts in Azure's blob storage are",
-            "download it before the build, and give tar://FILE or -",
-        ),
         "http" | "https" if !is_git(text) => Ok(ContextLocation::Http(text.to_owned())),
         "git" | "ssh" | "http" | "https" => {
             unsupported("git repositories are", "give the directory of a checkout")
         }
         _ => bail!(
-            "--context {}: unknown kind of context {scheme}://; expected a directory, dir://, tar://, https://, or -",
+            "--context {}: unknown kind of context {scheme}://; expected a directory, dir://, tar://, https://, s3://, gs:// or -",
             without_secrets(text)
         ),
     }
@@ -69,12 +73,38 @@ fn is_git(url: &str) -> bool {
     url.split(['?', '#']).next().is_some_and(|path| path.ends_with(".git"))
 }
 
-/// Kaniko's rule for what is a blob and not just a file to download.
-fn is_azure(rest: &str) -> bool {
-    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-    ["core.windows.net", "core.chinacloudapi.cn", "core.cloudapi.de", "core.usgovcloudapi.net"]
-        .iter()
-        .any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with(".blob.")))
+/// An object in a bucket, if that is what `--context` names.
+pub(crate) fn object(
+    text: &str,
+    clouds: &Clouds,
+    environment: &Environment,
+) -> Result<Option<ContextLocation>> {
+    let during = || format!("--context {}", without_secrets(text));
+    let Some(found) = objects::Location::parse(text).with_context(during)? else { return Ok(None) };
+    let request = found.request(clouds, environment).with_context(during)?;
+    Ok(Some(ContextLocation::Object(Box::new(request))))
+}
+
+/// Has a download say how far it is.
+pub(crate) fn with_progress(location: ContextLocation, terminal: &Arc<Terminal>) -> Result<ContextLocation> {
+    let mut request = match location {
+        ContextLocation::Object(request) => request,
+        ContextLocation::Http(url) => Box::new(Request::new(&url).context("--context")?),
+        other => return Ok(other),
+    };
+    let terminal = Arc::clone(terminal);
+    let said = Mutex::new(Instant::now());
+    request.progress = Some(Progress::new(move |here, total| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() < PROGRESS {
+            return;
+        }
+        *said = Instant::now();
+        let of = total.map(|total| format!(" of {}", human_bytes(total))).unwrap_or_default();
+        let text = format!("fetching the context: {}{of}", human_bytes(here));
+        terminal.line(Verbosity::Info, &text, json!({ "event": "fetching", "bytes": here, "total": total }));
+    }));
+    Ok(ContextLocation::Object(request))
 }
 
 /// A URL without user and password, and without its query, which may be a signature.
@@ -122,9 +152,6 @@ mod tests {
             ("/no/such", "--context /no/such: no such directory"),
             ("dir:///no/such", "--context /no/such: no such directory"),
             ("tar:///no/such", "--context tar:///no/such: no such file"),
-            ("s3://bucket/key", "contexts in buckets are not supported yet; download it before"),
-            ("gs://bucket", "contexts in buckets are not supported yet"),
-            ("https://a.blob.core.windows.net/c/b", "Azure's blob storage are not supported yet"),
             (
                 "https://u:secret@h/x.git#main",
                 "--context https://h/x.git#main: git repositories are not supported yet",

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Response, StatusCode};
 use transport::{Backoff, Clients, Failure, Network, retry_after};
@@ -17,6 +17,9 @@ use crate::{Checksum, Request, file_name};
 
 /// As much progress makes a later break a first one. Less does not, or a server could hold us with a byte at a time.
 const PROGRESS: u64 = 1 << 20;
+
+/// What is read of a refusal.
+const WORDS: usize = 64 << 10;
 
 /// So much older than its answer a `Last-Modified` must be to say that the file is the same to the byte ([RFC 9110,
 /// section 8.8.2.2]): a file can change twice within a second, and clocks differ.
@@ -128,9 +131,7 @@ impl Downloader {
     ) -> Result<bool, ErrorKind> {
         let headers = headers(request, transfer.as_ref())?;
         let ranged = headers.contains_key(RANGE);
-        let authorization = authorization(request)?;
-        let checked = request.checksum.is_some();
-        let response = self.clients.get(&request.url, &headers, authorization.as_ref(), checked).await?;
+        let (response, authorized) = self.ask(request, &headers).await?;
         match response.status() {
             StatusCode::OK => {
                 let begun = match transfer.take() {
@@ -140,7 +141,7 @@ impl Downloader {
                 transfer.insert(begun).head = response.headers().clone();
             }
             StatusCode::PARTIAL_CONTENT if ranged => {
-                let transfer = transfer.as_ref().expect("a range is asked for only to go on");
+                let transfer = transfer.as_mut().expect("a range is asked for only to go on");
                 let first = first_byte(response.headers())
                     .ok_or_else(|| protocol("a part of the file came without a valid Content-Range"))?;
                 if first != transfer.offset {
@@ -150,29 +151,72 @@ impl Downloader {
                     );
                     return Err(protocol(reason));
                 }
+                // Not every server that knows ranges knows their condition.
+                let etag = response.headers().get(ETAG);
+                if etag.is_some_and(|etag| transfer.head.get(ETAG).is_some_and(|before| before != etag)) {
+                    transfer.head.clear();
+                    return Err(changed(request));
+                }
             }
             // It is another file now, and shorter.
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 if let Some(transfer) = transfer {
                     transfer.head.clear();
                 }
-                return Err(ErrorKind::Unreachable {
-                    host: request.url.host_str().unwrap_or_default().to_owned(),
-                    reason: "the file has changed meanwhile".to_owned(),
-                    cause: transport::Cause::Network,
-                });
+                return Err(changed(request));
             }
             StatusCode::NOT_MODIFIED if request.known.is_some() && !ranged => return Ok(true),
             status => {
                 *wait = retry_after(response.headers(), SystemTime::now());
-                return Err(ErrorKind::Status {
-                    status: status.as_u16(),
-                    authorized: authorization.is_some(),
-                });
+                let hint = request.authorize.as_ref().and_then(|by| by.hint(response.headers()));
+                let message = self.words(response).await;
+                return Err(ErrorKind::Status { status: status.as_u16(), authorized, message, hint });
             }
         }
         let transfer = transfer.as_mut().expect("a transfer was begun above");
         self.receive(transfer, response).await.map(|()| false)
+    }
+
+    /// Sends a GET with whatever authorizes it; true if something does.
+    async fn ask(&self, request: &Request, headers: &HeaderMap) -> Result<(Response, bool), ErrorKind> {
+        let Some(by) = &request.authorize else {
+            let authorization = authorization(request)?;
+            let checked = request.checksum.is_some();
+            let response = self.clients.get(&request.url, headers, authorization.as_ref(), checked).await?;
+            return Ok((response, authorization.is_some()));
+        };
+        let mut is_last = false;
+        loop {
+            let mut get = reqwest::Request::new(reqwest::Method::GET, request.url.clone());
+            *get.headers_mut() = headers.clone();
+            let authorized = by.authorize(&request.url, get.headers_mut()).await;
+            authorized.map_err(|reason| ErrorKind::Options { reason })?;
+            let authorized = get.headers().contains_key(AUTHORIZATION);
+            let response = self.clients.send(get).await?;
+            // It may have ended since it was given.
+            let is_refused = matches!(response.status().as_u16(), 400 | 401 | 403) && authorized;
+            if !is_refused || is_last {
+                return Ok((response, authorized));
+            }
+            by.refused().await;
+            is_last = true;
+        }
+    }
+
+    /// What a server says of a refusal.
+    async fn words(&self, mut response: Response) -> String {
+        let mut body = Vec::new();
+        let reading = async {
+            while let Ok(Some(bytes)) = response.chunk().await {
+                body.extend_from_slice(&bytes);
+                if body.len() > WORDS {
+                    return;
+                }
+            }
+        };
+        // The status has said what matters; what does not come in time is lost.
+        let _ = tokio::time::timeout(self.clients.network().idle, reading).await;
+        transport::words(&body)
     }
 
     /// The body of an answer.
@@ -183,6 +227,7 @@ impl Downloader {
             return Err(ErrorKind::TooLarge { limit });
         }
         let idle = self.clients.network().idle;
+        let total = response.content_length().map(|rest| transfer.offset + rest);
         loop {
             let failure = match tokio::time::timeout(idle, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
@@ -192,6 +237,9 @@ impl Downloader {
                     transfer.partial.write(&bytes).await?;
                     transfer.hasher.update(&bytes);
                     transfer.offset += bytes.len() as u64;
+                    if let Some(progress) = &transfer.request.progress {
+                        progress.tell(transfer.offset, total);
+                    }
                     continue;
                 }
                 Ok(Ok(None)) => return Ok(()),
@@ -296,6 +344,15 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
 fn first_byte(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     text.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+}
+
+/// What has come is of another file: it begins again.
+fn changed(request: &Request) -> ErrorKind {
+    ErrorKind::Unreachable {
+        host: request.url.host_str().unwrap_or_default().to_owned(),
+        reason: "the file has changed meanwhile".to_owned(),
+        cause: transport::Cause::Network,
+    }
 }
 
 fn protocol(reason: impl Into<String>) -> ErrorKind {

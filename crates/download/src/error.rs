@@ -21,12 +21,16 @@ pub struct Error {
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The server answers with a status that is no success, also when asked again where that may help.
-    #[error("the server answers with status {status}{}", reason(*.status))]
+    #[error("the server answers with status {status}{}{}", reason(*.status), colon(.message))]
     Status {
         /// The HTTP status.
         status: u16,
         /// Whether an authorization was sent.
         authorized: bool,
+        /// What the server says, where it says it in a form that we know.
+        message: String,
+        /// What can be done about it, if the server says that.
+        hint: Option<String>,
     },
     /// No connection, or one that broke or fell silent.
     #[error("cannot reach {host}: {reason}")]
@@ -79,10 +83,11 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match &self.kind {
-            ErrorKind::Status { status: 401 | 403, authorized: false } => {
+            ErrorKind::Status { hint: Some(hint), .. } => Some(hint.clone()),
+            ErrorKind::Status { status: 401 | 403, authorized: false, .. } => {
                 Some("no credentials were given for this server".to_owned())
             }
-            ErrorKind::Status { status: 401 | 403, authorized: true } => {
+            ErrorKind::Status { status: 401 | 403, authorized: true, .. } => {
                 Some("the credentials given for this server are not accepted".to_owned())
             }
             ErrorKind::Unreachable { host, cause: Cause::Certificate, .. } => {
@@ -133,6 +138,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.kind)
     }
+}
+
+fn colon(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 /// The usual words for a status.

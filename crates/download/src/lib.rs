@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod authorize;
 mod checksum;
 mod downloader;
 mod error;
@@ -25,8 +26,9 @@ mod name;
 mod partial;
 mod request;
 
+pub use authorize::{Authorize, Authorizing};
 pub use checksum::{Checksum, ChecksumError};
 pub use downloader::{Downloader, Fetched, Outcome, Validators};
 pub use error::{Error, ErrorKind};
 pub use name::file_name;
-pub use request::{Request, UrlError};
+pub use request::{Progress, Request, UrlError};

@@ -1,9 +1,33 @@
 //! Requests: which file, and what it has to be.
 
+use std::fmt;
+use std::sync::Arc;
+
 use transport::Secret;
 use url::Url;
 
-use crate::{Checksum, Validators};
+use crate::{Authorize, Checksum, Validators};
+
+/// A function that is called as bytes pass; it has to be quick.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(u64, Option<u64>) + Send + Sync>);
+
+impl Progress {
+    /// Wraps a function.
+    pub fn new(function: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        Progress(Arc::new(function))
+    }
+
+    pub(crate) fn tell(&self, here: u64, total: Option<u64>) {
+        (self.0)(here, total);
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Progress(..)")
+    }
+}
 
 /// A file to be fetched.
 #[derive(Debug, Clone)]
@@ -12,6 +36,10 @@ pub struct Request {
     pub(crate) url: Url,
     /// The value of an `Authorization` header, for the server of the URL and for none that it redirects to.
     pub authorization: Option<Secret>,
+    /// Who gives each try its authorization, instead.
+    pub authorize: Option<Arc<dyn Authorize>>,
+    /// Who is told of bytes that arrive: how many there are of it, and how many there will be if that is known.
+    pub progress: Option<Progress>,
     /// What the file has to be.
     pub checksum: Option<Checksum>,
     /// The most bytes it may have.
@@ -40,7 +68,15 @@ impl Request {
         }
         let authorization = transport::take_credentials(&mut parsed);
         parsed.set_fragment(None);
-        Ok(Request { url: parsed, authorization, checksum: None, limit: None, known: None })
+        Ok(Request {
+            url: parsed,
+            authorization,
+            authorize: None,
+            progress: None,
+            checksum: None,
+            limit: None,
+            known: None,
+        })
     }
 
     /// Where the file is, without credentials.

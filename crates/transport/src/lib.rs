@@ -12,6 +12,7 @@ mod proxy;
 mod retry;
 mod secret;
 mod tls;
+mod words;
 
 pub use client::client;
 pub use failure::{Cause, Failure, reason_of};
@@ -21,3 +22,4 @@ pub use proxy::Proxies;
 pub use retry::{Backoff, RetryPolicy, is_retriable, retry_after};
 pub use secret::Secret;
 pub use tls::{ClientCertificate, Trust, config as tls_config, system_roots};
+pub use words::{element, words};

@@ -32,9 +32,9 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
     Entry::honoured("XDG_CONFIG_HOME", ""),
     Entry::honoured("GOOGLE_APPLICATION_CREDENTIALS", ""),
     Entry::honoured("AWS_<…>", ""),
-    Entry::moot_variable("S3_ENDPOINT", BUCKETS),
-    Entry::moot_variable("S3_FORCE_PATH_STYLE", BUCKETS),
-    Entry::moot_variable("AZURE_STORAGE_ACCESS_KEY", BUCKETS),
+    Entry::honoured("S3_ENDPOINT", ""),
+    Entry::honoured("S3_FORCE_PATH_STYLE", ""),
+    Entry::honoured("AZURE_STORAGE_ACCESS_KEY", ""),
     Entry::honoured("AZURE_<…>", "but for certificates, which are refused"),
     Entry::honoured("CI_REGISTRY", ""),
     Entry::honoured("CI_REGISTRY_USER", ""),
@@ -64,7 +64,6 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
 
 const CLEAN: &str = "a build works in a directory of its own and removes it, so the container stays as it is";
 const TELEMETRY: &str = "nothing is sent to anybody; --log-format json and --timings say where the time went";
-const BUCKETS: &str = "contexts in buckets are refused, with what to do instead";
 const GIT: &str = "contexts in git are refused, with what to do instead";
 
 /// How the switches of the successor begin. One that is in no table is warned of.

@@ -5,11 +5,10 @@ use std::time::SystemTime;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request};
-use transport::Secret;
+use transport::{Secret, element};
 use url::{Url, form_urlencoded};
 
 use super::{Aws, Credentials, Signer, hash};
-use crate::answer::element;
 use crate::{Error, ask, parse_time};
 
 /// A role to be assumed.
