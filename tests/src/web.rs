@@ -15,8 +15,8 @@ use tempfile::TempDir;
 pub const MODIFIED: i64 = 1_445_412_480;
 const LAST_MODIFIED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
 
-/// A running server. Paths below `/private/` want an authorization, `/redirect/x` leads to `/x`, and a path that ends
-/// in a slash is an empty document.
+/// A running server. Paths below `/private/` want an authorization, `/redirect/x` leads to `/x`, a path that ends in a
+/// slash is an empty document, and what is put becomes a file of its type and its body.
 #[derive(Debug)]
 pub struct Web {
     /// `127.0.0.1:PORT`
@@ -141,6 +141,11 @@ fn serve(stream: &TcpStream, state: &State) -> Result<()> {
     state.requests.lock().unwrap_or_else(PoisonError::into_inner).push((request.path.clone(), sent.clone()));
     if request.path.starts_with("/private/") && sent != state.authorization {
         return answer(stream, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"test\"\r\n", b"");
+    }
+    if request.method == "PUT" {
+        let kept = format!("{}\n{}", request.header("content-type"), String::from_utf8_lossy(&request.body));
+        std::fs::write(state.folder.join(request.path.trim_start_matches('/')), kept)?;
+        return answer(stream, "201 Created", "", b"");
     }
     if let Some(path) = request.path.strip_prefix("/redirect") {
         return answer(stream, "302 Found", &format!("Location: {path}\r\n"), b"");

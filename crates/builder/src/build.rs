@@ -18,6 +18,7 @@ use crate::output::{
     Finished, Outputs, Uploads, write_archive, write_digest_files, write_layout, write_metadata_file,
 };
 use crate::sources::{self, Given, Sources};
+use crate::squash::squash;
 use crate::stage::Stage;
 use crate::step::{Surroundings, carry_out, foresee, refuse};
 use crate::timings::Timings;
@@ -162,7 +163,8 @@ impl Plan<'_> {
             stage.will_run = instructions[position..].iter().any(|(instruction, _)| is_run(instruction));
             let before = stage.image.layers.len();
             self.step(engine, number, &mut stage, instruction, progress).map_err(blame)?;
-            for layer in stage.image.layers.iter().skip(before).filter(|_| is_target) {
+            let is_final = is_target && !engine.options.single_snapshot;
+            for layer in stage.image.layers.iter().skip(before).filter(|_| is_final) {
                 progress.uploads.layer(engine, layer).map_err(blame)?;
             }
         }
@@ -276,8 +278,11 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn output(&self, engine: &Engine, stage: Stage, mut uploads: Uploads) -> Result<Finished> {
+    fn output(&self, engine: &Engine, mut stage: Stage, mut uploads: Uploads) -> Result<Finished> {
         let options = engine.options;
+        if options.single_snapshot {
+            engine.timings.measure("join layers", || squash(engine, &mut stage))?;
+        }
         let mut image = stage.image;
         image.config.config.labels.extend(options.labels.iter().cloned());
         let Outputs { format, annotations, .. } = &options.outputs;
@@ -304,7 +309,7 @@ impl Plan<'_> {
             engine.timings.measure("wait for uploads", || uploads.finish(&finished))?;
         }
         write_metadata_file(outputs, &finished)?;
-        write_digest_files(engine, outputs, finished.manifest.digest())?;
+        write_digest_files(engine.fetching(), outputs, finished.manifest.digest())?;
         Ok(finished)
     }
 }

@@ -141,8 +141,25 @@ pub(crate) fn describe(name: &str) -> String {
     format!("named context {name}")
 }
 
+/// The text at a URL, such as a Dockerfile.
+pub fn download_text(url: &str, fetching: Fetching<'_>) -> Result<String> {
+    let (file, shown) = download(url, fetching)?;
+    let mut text = String::new();
+    let read = file.take(TEXT_LIMIT + 1).read_to_string(&mut text).during(&shown)?;
+    if read as u64 > TEXT_LIMIT {
+        return Err(Error::new(format!("{shown} is larger than {TEXT_LIMIT} bytes")));
+    }
+    Ok(text)
+}
+
 /// Downloads an archive, and unpacks it into a new directory.
 pub(crate) fn unpack_url(url: &str, directory: &Path, fetching: Fetching<'_>) -> Result<()> {
+    let (file, shown) = download(url, fetching)?;
+    unpack(file, directory, fetching.cancel).map_err(|error| error.during(shown))
+}
+
+/// Downloads a file that goes when it is closed, and says what to call it.
+fn download(url: &str, fetching: Fetching<'_>) -> Result<(File, String)> {
     let request = Request::new(url).map_err(|error| Error::new(error.to_string()))?;
     unpack_request(&request, directory, fetching)
 }
@@ -174,7 +191,7 @@ fn unpack_request(request: &Request, directory: &Path, fetching: Fetching<'_>) -
     let file = File::open(&fetched.path).during(fetched.path.display())?;
     // Its bytes are ours until the file is closed.
     std::fs::remove_file(&fetched.path).during(fetched.path.display())?;
-    unpack(file, directory, fetching.cancel).map_err(|error| error.during(shown))
+    Ok((file, shown.to_string()))
 }
 
 /// Unpacks an archive of this disk into a new directory.

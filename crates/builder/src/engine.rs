@@ -323,9 +323,11 @@ impl<'a> Engine<'a> {
         let resolved = self.wait(self.options.client.resolve(reference, platform))?;
         self.report(Event::Resolved { reference: reference.clone(), digest: resolved.manifest.digest() });
         let manifest = resolved.manifest.value();
-        let config = self.wait(self.options.client.config(reference, &manifest.config))?.into_value();
+        // From where the manifest is, which may be a mirror.
+        let found = &resolved.reference;
+        let config = self.wait(self.options.client.config(found, &manifest.config))?.into_value();
         let name = reference.to_string();
-        let origin = LayerOrigin::Registry(reference.clone());
+        let origin = LayerOrigin::Registry(found.clone());
         let image = Image::from_manifest(&name, manifest, config, &origin)?;
         self.pulled.borrow_mut().insert(key, image.clone());
         Ok(image)
@@ -352,21 +354,12 @@ impl<'a> Engine<'a> {
         if outputs.no_push || outputs.skip_push_check {
             return Ok(());
         }
-        let mut seen = BTreeSet::new();
-        for destination in outputs.destinations.iter().filter(|destination| seen.insert(destination.name())) {
-            self.wait(self.options.client.check_push(destination))?;
-        }
-        Ok(())
+        check_destinations(&self.options.client, &outputs.destinations, &self.runtime, self.cancel())
     }
 
     /// Waits for a registry; in vain if the build is told to end.
     fn wait<T>(&self, request: impl Future<Output = registry::Result<T>>) -> Result<T> {
-        self.runtime.block_on(async {
-            tokio::select! {
-                answer = request => answer.map_err(registry_error),
-                signal = thrown(self.cancel()) => Err(Error::ended_by(signal)),
-            }
-        })
+        wait(&self.runtime, self.cancel(), request)
     }
 
     /// Uploads to every destination.
@@ -388,6 +381,34 @@ impl<'a> Engine<'a> {
         let work_dir = &self.options.work_dir;
         work_dir.remove().during(format!("work directory {}", work_dir.path().display()))
     }
+}
+
+/// Asks every repository among the destinations whether it takes an image of ours.
+pub(crate) fn check_destinations(
+    client: &registry::Client,
+    destinations: &[Reference],
+    runtime: &Handle,
+    cancel: &Cancel,
+) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for destination in destinations.iter().filter(|destination| seen.insert(destination.name())) {
+        wait(runtime, cancel, client.check_push(destination))?;
+    }
+    Ok(())
+}
+
+/// Waits for a registry; in vain if it is all to end.
+pub(crate) fn wait<T>(
+    runtime: &Handle,
+    cancel: &Cancel,
+    request: impl Future<Output = registry::Result<T>>,
+) -> Result<T> {
+    runtime.block_on(async {
+        tokio::select! {
+            answer = request => answer.map_err(registry_error),
+            signal = thrown(cancel) => Err(Error::ended_by(signal)),
+        }
+    })
 }
 
 /// How often it is looked whether the build is to end.

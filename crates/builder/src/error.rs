@@ -120,6 +120,7 @@ message_only!(
     layer::PathError,
     layer::ReadError,
     layer::ResolveError,
+    layout::LayoutError,
     oci::ManifestError,
     oci::ReferenceError,
     oci::DigestError

@@ -49,6 +49,8 @@ pub struct Options {
     pub compression: Compression,
     /// The format's own level; `None` for the one that suits builds.
     pub compression_level: Option<u32>,
+    /// Whether the layers of the image that are made are joined to one.
+    pub single_snapshot: bool,
     /// Paths where what a RUN does is in no layer.
     pub ignored_paths: Vec<TreePath>,
     /// The time that is noted as that of the build, in seconds since 1970.

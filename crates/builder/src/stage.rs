@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) shares_base: bool,
     /// How many layers it has from its base.
     base_layers: usize,
+    /// How many of them no stage has made: those of the image that the first of its bases is.
+    pub(crate) foreign_layers: usize,
     tree: Option<Rc<Tree>>,
     workspace: Option<Workspace>,
     /// How many layers are in the workspace.
@@ -47,6 +49,7 @@ impl Stage {
         Stage {
             name: name.to_owned(),
             base_layers: image.layers.len(),
+            foreign_layers: image.layers.len(),
             image,
             scope,
             has_own_cmd: false,
@@ -63,6 +66,7 @@ impl Stage {
         Stage {
             name: name.to_owned(),
             base_layers: self.image.layers.len(),
+            foreign_layers: self.foreign_layers,
             image: self.image.clone(),
             scope: self.scope.clone(),
             has_own_cmd: false,
@@ -165,6 +169,14 @@ impl Stage {
             engine.keep_unpacked(&self.image.layers, workspace);
         }
         Ok(())
+    }
+
+    /// Puts one layer in place of all that no image has brought.
+    pub(crate) fn replace_own_layers(&mut self, layer: Layer) {
+        self.image.layers.truncate(self.foreign_layers);
+        self.image.layers.push(layer);
+        // They count layers.
+        (self.tree, self.workspace, self.applied) = (None, None, 0);
     }
 
     /// Says that the layer pushed last is in the workspace, since it was made of it.
@@ -318,7 +330,7 @@ impl Sink for Pick<'_> {
 }
 
 /// Reads a layer's blob into `sink`.
-fn read(
+pub(crate) fn read(
     engine: &Engine,
     layer: &Layer,
     blob: Box<dyn Read + Send>,
@@ -342,10 +354,10 @@ fn checked(engine: &Engine, layer: &Layer, index: LayerIndex) -> Result<LayerInd
     Ok(index)
 }
 
-fn about(layer: &Layer) -> String {
+pub(crate) fn about(layer: &Layer) -> String {
     format!("layer {}", layer.descriptor.digest)
 }
 
-fn layer_number(number: usize) -> u32 {
+pub(crate) fn layer_number(number: usize) -> u32 {
     u32::try_from(number).expect("a manifest of 4 MiB cannot list so many layers")
 }

@@ -12,7 +12,7 @@ use oci::{Platform, PlatformError};
 
 use crate::call::{Call, Method, call};
 
-use crate::kaniko::{self, EXECUTOR, Entry};
+use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::registry_args::RegistryArgs;
 use crate::secrets::{SecretFlag, secret_flag};
 
@@ -40,14 +40,22 @@ impl Cli {
     /// The command line, with flags of Kaniko's that are known only to say what becomes of them.
     pub(crate) fn with_kaniko(command: clap::Command) -> clap::Command {
         kaniko::add_to(command, EXECUTOR)
+            .mut_subcommand("push", |command| kaniko::add_to(command, PUSH))
+            .mut_subcommand("warmer", |command| kaniko::add_to(command, WARMER))
     }
 
     /// Reads a command line; also which flags of Kaniko's there is something to be said of.
     pub(crate) fn read(
         arguments: impl Iterator<Item = OsString>,
     ) -> Result<(Cli, Vec<&'static Entry>), clap::Error> {
+        let arguments = kaniko::by_name(arguments);
         let matches: ArgMatches = Cli::with_kaniko(Cli::command()).try_get_matches_from(arguments)?;
-        let used = kaniko::used(&matches, EXECUTOR);
+        let used = match matches.subcommand() {
+            None => kaniko::used(&matches, EXECUTOR),
+            Some(("push", matches)) => kaniko::used(matches, PUSH),
+            Some(("warmer", matches)) => kaniko::used(matches, WARMER),
+            Some(_) => Vec::new(),
+        };
         Ok((Cli::from_arg_matches(&matches)?, used))
     }
 }
@@ -64,8 +72,91 @@ pub(crate) enum Command {
     /// A small registry for laptops, tests and sites without a network.
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Push an image that is in a docker archive or an OCI layout.
+    Push(PushArgs),
+    /// Note a user and a password for a registry in docker's config.json.
+    Login(LoginArgs),
+    /// Bring base images into a cache directory before builds ask for them.
+    Warmer(WarmerArgs),
     /// Print the version.
     Version,
+}
+
+/// A push of what is there already.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The archive (of docker save, of --tar-path, or an OCI layout in a tar) or the OCI layout.
+    #[arg(value_name = "ARCHIVE|LAYOUT")]
+    pub(crate) from: PathBuf,
+    /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
+    #[arg(long, short = 'd', value_name = "IMAGE", required = true)]
+    pub(crate) destination: Vec<String>,
+    /// The media types of an image that a docker archive holds. What an OCI layout holds has its own.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "oci")]
+    pub(crate) image_format: ImageFormatArg,
+    /// Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<String>,
+    /// Write REPOSITORY@DIGEST of each destination to this file, once all is done.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) image_name_with_digest_file: Option<PathBuf>,
+    /// Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) image_name_tag_with_digest_file: Option<PathBuf>,
+    /// Do not ask registries first whether they would take the image.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) skip_push_permission_check: bool,
+    /// Go on if a registry does not let a tag be moved: the image keeps the tag that it has there.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) push_ignore_immutable_tag_errors: bool,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) logging: LogArgs,
+    /// Where to unpack an archive. A directory is made in it, and removed at the end.
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) work_dir: Option<PathBuf>,
+}
+
+/// A login.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The registry, as HOST[:PORT]; Docker Hub if not given.
+    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
+    pub(crate) registry: String,
+    /// The user.
+    #[arg(long, short = 'u')]
+    pub(crate) username: String,
+    /// The password. Other users of the machine can see it while this runs.
+    #[arg(long, short = 'p', required_unless_present = "password_stdin", conflicts_with = "password_stdin")]
+    pub(crate) password: Option<String>,
+    /// Read the password from standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+/// What a cache is to hold.
+#[derive(Debug, Args)]
+pub(crate) struct WarmerArgs {
+    /// An image to fetch. May be repeated.
+    #[arg(long, short = 'i', value_name = "IMAGE")]
+    pub(crate) image: Vec<String>,
+    /// A Dockerfile, all of whose bases are fetched.
+    #[arg(long, short = 'd', value_name = "FILE", value_parser = path())]
+    pub(crate) dockerfile: Option<PathBuf>,
+    /// Value of an ARG before its first FROM, as NAME=VALUE. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) build_arg: Vec<String>,
+    /// The cache directory; made if it is not there.
+    #[arg(long, short = 'c', value_name = "DIR", value_parser = path(), default_value = "/cache")]
+    pub(crate) cache_dir: PathBuf,
+    /// What for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
+    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) logging: LogArgs,
 }
 
 /// What to do with a registry.
@@ -210,11 +301,11 @@ impl BuildArgs {
     /// What `--progress` and `--quiet` come to, in our words.
     pub(crate) fn log(&self) -> (LogFormat, Verbosity) {
         let quiet = self.quiet || self.progress == Some(Progress::Quiet);
-        let format = match (self.log_format, self.progress) {
+        let format = match (self.logging.log_format, self.progress) {
             (LogFormat::Color, Some(Progress::Plain)) => LogFormat::Text,
             (format, _) => format,
         };
-        (format, if quiet { Verbosity::Error } else { self.verbosity })
+        (format, if quiet { Verbosity::Error } else { self.logging.verbosity })
     }
 
     /// The stages to build, the one that goes somewhere first.
@@ -235,6 +326,20 @@ pub(crate) enum ImageFormatArg {
     Oci,
     /// Docker's.
     Docker,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// How much to say.
+    #[arg(long, short = 'v', value_enum, default_value = "info", ignore_case = true)]
+    pub(crate) verbosity: Verbosity,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "color", ignore_case = true)]
+    pub(crate) log_format: LogFormat,
+    /// Begin each line with the time.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) log_timestamp: bool,
 }
 
 /// How layers are packed.
@@ -327,6 +432,9 @@ pub(crate) struct BuildArgs {
     /// Take the time of everything that is made as 1970, if SOURCE_DATE_EPOCH gives no other.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) reproducible: bool,
+    /// Make one layer of all that the image has on top of its base.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) single_snapshot: bool,
     /// A path of the image where what a RUN does is in no layer. May be repeated.
     #[arg(long, value_name = "PATH")]
     pub(crate) ignore_path: Vec<String>,
@@ -344,15 +452,8 @@ pub(crate) struct BuildArgs {
     pub(crate) image_name_tag_with_digest_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
-    /// How much to say.
-    #[arg(long, short = 'v', value_enum, default_value = "info", ignore_case = true)]
-    pub(crate) verbosity: Verbosity,
-    /// How to say it.
-    #[arg(long, value_enum, default_value = "color", ignore_case = true)]
-    pub(crate) log_format: LogFormat,
-    /// Begin each line with the time.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
-    pub(crate) log_timestamp: bool,
+    #[command(flatten)]
+    pub(crate) logging: LogArgs,
     /// Say nothing but errors, as `--verbosity error` does.
     #[arg(long, short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) quiet: bool,
@@ -477,7 +578,7 @@ mod tests {
         assert_eq!(args.dockerfile, PathBuf::from("Dockerfile3"));
         assert_eq!(args.destination, ["a:1", "b:2"]);
         assert_eq!(args.build_arg, ["A=1", "B"]);
-        assert_eq!(parse("bako -v WARN").unwrap().verbosity, Verbosity::Warn);
+        assert_eq!(parse("bako -v WARN").unwrap().logging.verbosity, Verbosity::Warn);
         assert!(parse("bako --label x").is_err());
         assert_eq!(parse("bako -c=/src").unwrap().context, "/src");
         let args = parse("bako --label a= --label b=c=d --context a --context b --insecure --insecure=false")
@@ -486,7 +587,7 @@ mod tests {
         assert_eq!(labels, [("a", ""), ("b", "c=d")]);
         assert_eq!((args.context.as_str(), args.registries.insecure), ("b", false), "the last one counts");
         for line in ["bako -v fatal", "bako -v Panic"] {
-            assert_eq!(parse(line).unwrap().verbosity, Verbosity::Error);
+            assert_eq!(parse(line).unwrap().logging.verbosity, Verbosity::Error);
         }
         assert!(parse("bako --no-such-flag").is_err());
     }

@@ -15,18 +15,18 @@ use tokio::runtime::Handle;
 use crate::args::{BuildArgs, CompressionArg, ImageFormatArg, IsolationArg, Verbosity, given};
 use crate::call::{self, Findings, Method};
 use crate::diagnostic::Source;
-use crate::kaniko::{Entry, Fate};
+use crate::kaniko::Entry;
 use crate::terminal::{Terminal, human_time, print_result};
-use crate::{context, environment, signals};
+use crate::{context, environment, session, signals};
 
 /// Builds, or asks, and says how it went.
 pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
     // From here on there may be something to remove.
     let signals = signals::hold();
     let (log_format, verbosity) = args.log();
-    let terminal = Arc::new(Terminal::new(log_format, verbosity, args.log_timestamp));
+    let terminal = Arc::new(Terminal::new(log_format, verbosity, args.logging.log_timestamp));
     crate::terminal::show_library_logs(log_format, verbosity);
-    if let Err(error) = speak_of_kaniko(used, &terminal) {
+    if let Err(error) = session::speak_of_kaniko(used, &terminal) {
         terminal.error(&error, crate::USAGE);
         return ExitCode::from(crate::USAGE);
     }
@@ -108,18 +108,6 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
     }
 }
 
-/// Says which of Kaniko's flags and variables do nothing, and why; the first one that is refused is the error.
-fn speak_of_kaniko(used: &[&Entry], terminal: &Terminal) -> Result<(), Error> {
-    if let Some(entry) = used.iter().find(|entry| entry.fate == Fate::Refused) {
-        return Err(Error::new(format!("{} is not possible", entry.name)).hint(entry.note));
-    }
-    let flags = used.iter().map(|entry| (entry.name.to_owned(), entry.note.to_owned()));
-    for (name, note) in flags.chain(environment::kaniko_variables()) {
-        terminal.line(Verbosity::Info, &format!("note: {name}: {note}"), json!({ "event": "note" }));
-    }
-    Ok(())
-}
-
 fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>, String> {
     let choice = match isolation {
         IsolationArg::Auto => Choice::Auto,
@@ -164,7 +152,7 @@ fn prepare(
         Some(hint) => anyhow!("--context: {error} ({hint})"),
         None => anyhow!("--context: {error}"),
     })?;
-    let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile)?;
+    let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile, fetching)?;
     let path = dockerfile_path.display().to_string();
     terminal.show_source(Source { path, text: dockerfile.clone() });
     let build_args = environment::build_args(&args.build_arg, |name| {
@@ -218,6 +206,7 @@ fn prepare(
         },
         compression,
         compression_level,
+        single_snapshot: args.single_snapshot,
         ignored_paths: ignored_paths(&args.ignore_path)?,
         now: epoch.unwrap_or(now),
         clamp: epoch,
@@ -232,7 +221,7 @@ fn prepare(
 }
 
 /// `--destination`: a tag, `latest` if there is none; a digest cannot be pushed to.
-fn destinations(given: &[String], no_push: bool) -> anyhow::Result<Vec<Reference>> {
+pub(crate) fn destinations(given: &[String], no_push: bool) -> anyhow::Result<Vec<Reference>> {
     if given.is_empty() && !no_push {
         bail!("you must provide --destination, or use --no-push");
     }
@@ -288,7 +277,7 @@ fn ignored_paths(given: &[String]) -> anyhow::Result<Vec<TreePath>> {
 }
 
 /// `--digest-file`: a file, or a URL to put it to.
-fn digest_file(given_text: &Option<String>) -> anyhow::Result<Option<DigestFile>> {
+pub(crate) fn digest_file(given_text: &Option<String>) -> anyhow::Result<Option<DigestFile>> {
     match given(given_text) {
         None => Ok(None),
         Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
@@ -299,7 +288,7 @@ fn digest_file(given_text: &Option<String>) -> anyhow::Result<Option<DigestFile>
 }
 
 /// A file with names of destinations, which there have to be.
-fn named_output(
+pub(crate) fn named_output(
     flag: &str,
     path: &Option<PathBuf>,
     destinations: &[String],
@@ -335,9 +324,23 @@ fn output_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<Path
 
 /// Kaniko's order: relative to the current folder, then in the context. Docker's default name has a second
 /// spelling.
-fn find_dockerfile(context: &BuildContext, given: &Path) -> anyhow::Result<(PathBuf, String)> {
-    if let Some((scheme, _)) = given.to_string_lossy().split_once("://") {
-        bail!("--dockerfile {}: {scheme}:// is not supported yet; give a file", given.display());
+fn find_dockerfile(
+    context: &BuildContext,
+    given: &Path,
+    fetching: Fetching<'_>,
+) -> anyhow::Result<(PathBuf, String)> {
+    let text = given.to_string_lossy();
+    match text.split_once("://") {
+        Some(("http" | "https", _)) => {
+            let downloaded = builder::download_text(&text, fetching);
+            let downloaded = downloaded.map_err(|error| anyhow!("--dockerfile: {error}"))?;
+            let name = text.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
+            return Ok((PathBuf::from(name.unwrap_or_default()), downloaded));
+        }
+        Some((scheme, _)) => {
+            bail!("--dockerfile {text}: {scheme}:// is not possible; give a file or an https:// URL")
+        }
+        None => {}
     }
     let here = |path: &Path| read_text(path).map(|text| text.map(|text| (path.to_owned(), text)));
     let in_context = |name: &Path| match context.is_local {

@@ -39,6 +39,11 @@ fn user_agent() -> String {
     text("UPSTREAM_CLIENT_TYPE").map_or_else(|| own.to_owned(), |client| format!("{own},{client}"))
 }
 
+/// Where docker's `config.json` is, for those who write it.
+pub(crate) fn docker_config() -> Option<PathBuf> {
+    variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")))
+}
+
 /// Where Skaffold and Cloud Build look for what was built: the file `images` in `$BUILDER_OUTPUT`.
 pub(crate) fn builder_output() -> Option<PathBuf> {
     variable("BUILDER_OUTPUT").map(|directory| directory.join("images"))

@@ -11,12 +11,18 @@ mod diagnostic;
 mod environment;
 mod foreign_flags;
 mod kaniko;
+mod login_command;
+#[cfg(test)]
+mod pages;
 mod probe_command;
+mod push_command;
 mod registry_args;
 mod secrets;
 mod serve_command;
+mod session;
 mod signals;
 mod terminal;
+mod warmer_command;
 
 use std::process::ExitCode;
 
@@ -63,6 +69,9 @@ fn main() -> ExitCode {
     };
     match cli.command {
         None => build_command::run(cli.build, &used),
+        Some(Command::Push(args)) => push_command::run(&args, &used),
+        Some(Command::Login(args)) => login_command::run(&args),
+        Some(Command::Warmer(args)) => warmer_command::run(&args, &used),
         Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
         Some(Command::Version) => {

@@ -23,6 +23,7 @@ mod write;
 
 pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node, carries_xattr};
 pub use index::IndexError;
+pub use pack::gzip;
 pub use path::{PathError, TreePath};
 pub use read::{ReadError, is_archive, read_archive, read_layer};
 pub use sink::{Content, Discard, Sink};

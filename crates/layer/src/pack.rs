@@ -44,6 +44,9 @@ pub(crate) struct Finished<W> {
     pub(crate) destination: W,
 }
 
+/// The level that suits builds.
+const GZIP_LEVEL: u32 = 1;
+
 /// What zstd's threads compress at once. Its own choice, four windows, makes layers 2 % smaller and takes
 /// tens of megabytes more; where a level's window is larger than this, zstd goes by that.
 const ZSTD_JOB: u32 = 1 << 20;
@@ -55,7 +58,7 @@ impl<W: Write> Tar<W> {
         let packer = match options.compression {
             Compression::None => Packer::Plain(destination),
             Compression::Gzip => {
-                Packer::Gzip(Gzip::new(destination, options.level.unwrap_or(1), options.threads)?)
+                Packer::Gzip(Gzip::new(destination, options.level.unwrap_or(GZIP_LEVEL), options.threads)?)
             }
             Compression::Zstd => {
                 let level = options.level.unwrap_or(3);
@@ -161,6 +164,28 @@ impl<W: Write> Tar<W> {
             destination: destination.inner,
         })
     }
+}
+
+/// Packs bytes as layers are packed, for a tar that is finished: digest and size of what is written.
+pub fn gzip(mut data: impl Read, destination: impl Write) -> io::Result<(Digest, u64)> {
+    let options = WriteOptions::default();
+    let destination = Hashed { inner: destination, hasher: Hasher::new(), size: 0 };
+    let mut packer = Gzip::new(destination, GZIP_LEVEL, options.threads)?;
+    let (mut buffer, mut filled) = (vec![0; MEMBER].into_boxed_slice(), 0);
+    loop {
+        let length = read(&mut data, &mut buffer[filled..])?;
+        filled += length;
+        if length == 0 {
+            break;
+        }
+        if filled == buffer.len() {
+            packer.member(&mut buffer)?;
+            filled = 0;
+        }
+    }
+    let mut written = packer.finish(buffer, filled)?;
+    written.flush()?;
+    Ok((written.hasher.finish(), written.size))
 }
 
 /// [`Read::read`], begun again when a signal interrupts it.

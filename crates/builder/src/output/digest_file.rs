@@ -9,7 +9,7 @@ use transport::Clients;
 
 use super::Outputs;
 use super::replace::replace;
-use crate::engine::Engine;
+use crate::context::Fetching;
 use crate::error::{Context, Error, Result};
 
 /// Where a digest is written.
@@ -22,7 +22,7 @@ pub enum DigestFile {
 }
 
 /// Writes all of them, in Kaniko's forms: the digest without a newline, names a line each.
-pub(crate) fn write_digest_files(engine: &Engine<'_>, outputs: &Outputs, digest: Digest) -> Result<()> {
+pub(crate) fn write_digest_files(fetching: Fetching<'_>, outputs: &Outputs, digest: Digest) -> Result<()> {
     let lines = |line: &dyn Fn(&Reference) -> String| -> String {
         outputs.destinations.iter().map(|destination| line(destination) + "\n").collect()
     };
@@ -39,7 +39,7 @@ pub(crate) fn write_digest_files(engine: &Engine<'_>, outputs: &Outputs, digest:
     match &outputs.digest_file {
         None => Ok(()),
         Some(DigestFile::Path(path)) => write(path, &digest.to_string()),
-        Some(DigestFile::Url(url)) => put(engine, url, digest),
+        Some(DigestFile::Url(url)) => put(fetching, url, digest),
     }
 }
 
@@ -52,15 +52,15 @@ fn write(path: &Path, text: &str) -> Result<()> {
         .map_err(|error| error.during(path.display()))
 }
 
-fn put(engine: &Engine<'_>, url: &str, digest: Digest) -> Result<()> {
-    let clients = Clients::new(engine.options.network.clone()).map_err(Error::new)?;
+fn put(fetching: Fetching<'_>, url: &str, digest: Digest) -> Result<()> {
+    let clients = Clients::new(fetching.network.clone()).map_err(Error::new)?;
     let text = digest.to_string();
     // Kaniko's type: a signature may cover it.
     let put = clients.put(url, "text/plain", text.as_bytes());
-    let outcome = engine.runtime.block_on(async {
+    let outcome = fetching.runtime.block_on(async {
         tokio::select! {
             outcome = put => outcome,
-            signal = crate::engine::thrown(engine.cancel()) => return Err(Error::ended_by(signal)),
+            signal = crate::engine::thrown(fetching.cancel) => return Err(Error::ended_by(signal)),
         }
         .map_err(Error::new)
     });

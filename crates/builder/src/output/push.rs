@@ -1,10 +1,11 @@
 //! Pushes: layers go up while later steps still run; the manifest, which gives the image its name, goes last.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, Reference};
+use oci::{Descriptor, Digest, MediaType, Reference};
 use registry::{BlobSource, Client, Pushed};
 use sandbox::Cancel;
 use tokio::runtime::Handle;
@@ -96,29 +97,42 @@ impl Uploads {
         self.destinations.iter().filter(|destination| seen.insert(destination.name())).cloned().collect()
     }
 
+    /// Starts to bring a file of this disk to every repository.
+    pub(crate) fn file(&mut self, descriptor: &Descriptor, file: PathBuf) {
+        self.start_everywhere(descriptor, &BlobSource::File(file), None);
+    }
+
+    /// Starts to bring a document to every repository.
+    pub(crate) fn document(&mut self, descriptor: &Descriptor, bytes: &[u8]) {
+        self.start_everywhere(descriptor, &BlobSource::Bytes(Bytes::copy_from_slice(bytes)), None);
+    }
+
     /// Waits for the layers, then pushes config and manifest under every name; in vain if the build is told
     /// to end.
     pub(crate) fn finish(mut self, image: &Finished) -> Result<()> {
-        let config = Descriptor::of(image.format.config(), &image.config);
-        let source = BlobSource::Bytes(Bytes::copy_from_slice(image.config.bytes()));
-        self.start_everywhere(&config, &source, None);
+        self.document(&Descriptor::of(image.format.config(), &image.config), image.config.bytes());
+        self.finish_with(&image.format.manifest(), image.manifest.bytes())
+    }
+
+    /// Waits for the blobs, then pushes a manifest under every name; in vain if it is all to end.
+    pub(crate) fn finish_with(mut self, media_type: &MediaType, manifest: &[u8]) -> Result<()> {
         let (runtime, cancel) = (self.runtime.clone(), self.cancel.clone());
         runtime.block_on(async {
             tokio::select! {
                 biased;
                 signal = thrown(&cancel) => Err(Error::ended_by(signal)),
-                outcome = self.complete(image) => outcome,
+                outcome = self.complete(media_type, manifest) => outcome,
             }
         })
     }
 
-    async fn complete(&mut self, image: &Finished) -> Result<()> {
+    async fn complete(&mut self, media_type: &MediaType, manifest: &[u8]) -> Result<()> {
         while let Some(outcome) = self.tasks.join_next().await {
             outcome.map_err(|error| Error::new(format!("upload: {error}")))??;
         }
         for destination in &self.destinations {
-            let bytes = Bytes::copy_from_slice(image.manifest.bytes());
-            let pushed = self.client.push_manifest(destination, &image.format.manifest(), bytes).await;
+            let bytes = Bytes::copy_from_slice(manifest);
+            let pushed = self.client.push_manifest(destination, media_type, bytes).await;
             match pushed {
                 Ok(digest) => self.report.event(Event::Image { reference: destination.clone(), digest }),
                 Err(error) if self.keep_immutable_tags && is_immutable(&error) => {

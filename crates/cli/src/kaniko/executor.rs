@@ -50,11 +50,7 @@ pub(crate) const EXECUTOR: &[Entry] = &[
     ),
     Entry::honoured("--compression", ""),
     Entry::honoured("--compression-level", "0 to 12 for gzip and 1 to 22 for zstd; -1 is the default"),
-    Entry::moot(
-        "--single-snapshot",
-        SWITCH,
-        "layers cost no walk here: each instruction has the one of its changes",
-    ),
+    Entry::honoured("--single-snapshot", "the layers of the image that are made are joined at the end"),
     Entry::honoured(
         "--reproducible",
         "SOURCE_DATE_EPOCH=0 where none is given; layers of the base stay as they are",
@@ -135,3 +131,38 @@ const SNAPSHOTS: &str = "what a RUN has changed is found exactly and without rea
 const NO_CACHE: &str =
     "results of steps are not kept between builds yet, so every step is built; --cache-dir keeps bases";
 const CLEAN: &str = "a build works in a directory of its own and removes it, so the container stays as it is";
+
+/// Flags of `executor login`.
+#[cfg(test)]
+pub(crate) const LOGIN: &[Entry] = &[
+    Entry::honoured("--username", ""),
+    Entry::honoured("--password", "a command line can be read by others: --password-stdin is better"),
+    Entry::honoured("--password-stdin", ""),
+];
+
+/// Flags of `executor push`.
+pub(crate) const PUSH: &[Entry] = &[
+    Entry::honoured("--destination", ""),
+    Entry::honoured("--digest-file", "promised by Kaniko, and not there"),
+    Entry::honoured("--image-name-with-digest-file", "promised by Kaniko, and not there"),
+    Entry::honoured("--image-name-tag-with-digest-file", "promised by Kaniko, and not there"),
+    Entry::honoured("--skip-push-permission-check", ""),
+    Entry::honoured("--insecure", "as of a build"),
+    Entry::honoured("--insecure-pull", "as of a build"),
+    Entry::honoured("--insecure-registry", "as of a build"),
+    Entry::honoured("--skip-tls-verify", "as of a build"),
+    Entry::honoured("--skip-tls-verify-pull", "as of a build"),
+    Entry::honoured("--skip-tls-verify-registry", "as of a build"),
+    Entry::honoured("--registry-certificate", "as of a build"),
+    Entry::honoured("--registry-client-cert", "as of a build"),
+    Entry::honoured("--registry-map", "as of a build"),
+    Entry::honoured("--registry-mirror", "as of a build"),
+    Entry::honoured("--skip-default-registry-fallback", "as of a build"),
+    Entry::honoured("--push-retry", "as of a build"),
+    Entry::honoured("--push-ignore-immutable-tag-errors", "as of a build"),
+    Entry::honoured("--image-download-retry", "as of a build"),
+    Entry::moot("--credential-helpers", TEXT, NO_HELPERS),
+];
+
+const NO_HELPERS: &str =
+    "no program and no cloud is asked for credentials yet: they are those of config.json";

@@ -8,8 +8,10 @@ mod environment;
 mod executor;
 #[cfg(test)]
 mod page;
+mod warmer;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
@@ -17,7 +19,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 pub(crate) use entry::{Entry, Fate};
 pub(crate) use environment::{ENVIRONMENT, FEATURE_PREFIX, FEATURES};
-pub(crate) use executor::EXECUTOR;
+#[cfg(test)]
+pub(crate) use executor::LOGIN;
+pub(crate) use executor::{EXECUTOR, PUSH};
+pub(crate) use warmer::WARMER;
 
 use crate::args::go_bool;
 use entry::Takes;
@@ -45,6 +50,16 @@ fn argument(entry: &'static Entry) -> Arg {
         // Again is not an error for any of them.
         Takes::Text | Takes::Elsewhere => argument.action(ArgAction::Append),
     }
+}
+
+/// The command line of a program that is called `warmer`, as ours has it: the image has it under that name too.
+pub(crate) fn by_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let name = arguments.first().and_then(|name| Path::new(name).file_name());
+    if name == Some(OsStr::new("warmer")) {
+        arguments.insert(1, "warmer".into());
+    }
+    arguments
 }
 
 /// Which entries of a table a command line uses, and has something to be said of. A switch that is refused and
@@ -107,7 +122,14 @@ mod tests {
             .filter(|line| !line.starts_with('#') && !line.is_empty())
             .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
             .collect();
-        let tables = [("executor", EXECUTOR), ("environment", ENVIRONMENT), ("environment", FEATURES)];
+        let tables = [
+            ("executor", EXECUTOR),
+            ("login", LOGIN),
+            ("push", PUSH),
+            ("warmer", WARMER),
+            ("environment", ENVIRONMENT),
+            ("environment", FEATURES),
+        ];
         let mut known = BTreeSet::new();
         for (program, table) in tables {
             for entry in table {
@@ -128,7 +150,8 @@ mod tests {
     #[test]
     fn every_flag_can_be_typed() {
         let command = Cli::with_kaniko(Cli::command());
-        for (program, table) in [("executor", EXECUTOR)] {
+        for (program, table) in [("executor", EXECUTOR), ("login", LOGIN), ("push", PUSH), ("warmer", WARMER)]
+        {
             let command = match program {
                 "executor" => &command,
                 name => command.find_subcommand(name).expect("it is a subcommand"),
@@ -177,6 +200,21 @@ mod tests {
         {
             assert!(Cli::read(line.split(' ').map(Into::into)).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn programs_are_known_by_name() {
+        for (line, expected) in [
+            ("/kaniko/warmer --image a", "/kaniko/warmer warmer --image a"),
+            ("/kaniko/executor warmer -i a", "/kaniko/executor warmer -i a"),
+            ("executor --no-push", "executor --no-push"),
+        ] {
+            let found = by_name(line.split(' ').map(Into::into));
+            assert_eq!(found.join(OsStr::new(" ")), expected);
+        }
+        let (cli, used) = Cli::read("warmer -i a --force".split(' ').map(Into::into)).unwrap();
+        assert!(matches!(cli.command, Some(crate::args::Command::Warmer(_))));
+        assert_eq!(used[0].name, "--force");
     }
 
     #[test]

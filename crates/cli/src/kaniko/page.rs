@@ -1,6 +1,6 @@
 //! The page on moving from Kaniko, whose tables are these. `BLESS=1` writes it.
 
-use super::{ENVIRONMENT, EXECUTOR, Entry, FEATURES, Fate};
+use super::{ENVIRONMENT, EXECUTOR, Entry, FEATURES, Fate, LOGIN, PUSH, WARMER};
 use crate::blessed::check_file;
 
 const BEGIN: &str = "<!-- written from the tables in crates/cli/src/kaniko -->\n";
@@ -17,8 +17,10 @@ fn the_page_has_the_tables() {
 
 fn tables() -> String {
     let mut text = String::from("\n| | honoured | moot | refused | |\n|---|---|---|---|---|\n");
-    let parts: [(&str, &[&[Entry]]); 3] = [
+    let parts: [(&str, &[&[Entry]]); 5] = [
         ("Flags of `executor`", &[EXECUTOR]),
+        ("Flags of `executor login` and `executor push`", &[LOGIN, PUSH]),
+        ("Flags of `warmer`", &[WARMER]),
         ("Environment", &[ENVIRONMENT]),
         ("`FF_KANIKO_*`", &[FEATURES]),
     ];

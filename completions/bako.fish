@@ -1,0 +1,182 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_bako_global_optspecs
+    string join \n c/context= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= work-dir= timings= h/help V/version
+end
+
+function __fish_bako_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_bako_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_bako_using_subcommand
+    set -l cmd (__fish_bako_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c bako -n "__fish_bako_needs_command" -s c -l context -d 'The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, or `-` for one on standard input' -r
+complete -c bako -n "__fish_bako_needs_command" -l context-sub-path -d 'The directory of the context that is meant, if not all' -r
+complete -c bako -n "__fish_bako_needs_command" -l build-context -d 'Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG or NAME=https://…; NAME::PLATFORM= for one platform alone. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -s f -l dockerfile -d 'The Dockerfile: a path from here or, if there is none, in the context' -r -F
+complete -c bako -n "__fish_bako_needs_command" -s d -l destination -d 'Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l platform -d 'What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given' -r
+complete -c bako -n "__fish_bako_needs_command" -l add-host -d 'A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l check -d 'Only say what the lints find in the Dockerfile, and fail if that is anything' -r
+complete -c bako -n "__fish_bako_needs_command" -l call -d 'What to do with the Dockerfile: build, check, outline or targets; with `,format=json` the answer is JSON' -r
+complete -c bako -n "__fish_bako_needs_command" -l build-arg -d 'Value of an ARG, as NAME=VALUE; NAME alone takes the value of that environment variable. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l syntax-ignore -d 'Read the file as a plain Dockerfile though its `# syntax=` names a frontend that is not Docker\'s' -r
+complete -c bako -n "__fish_bako_needs_command" -l target -d 'The stage to build; the last one if not given. Further ones, also after a comma, are built and go nowhere' -r
+complete -c bako -n "__fish_bako_needs_command" -l secret -d 'A secret for `RUN --mount=type=secret`, as id=ID,src=FILE or id=ID,env=NAME. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l ssh -d 'An SSH agent for `RUN --mount=type=ssh`, as ID=SOCKET; ID alone is the one of `SSH_AUTH_SOCK`. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l label -d 'A label of the image, as NAME=VALUE. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l no-push -d 'Build, but do not push. `KANIKO_NO_PUSH` in the environment says the same' -r
+complete -c bako -n "__fish_bako_needs_command" -l skip-push-permission-check -d 'Do not ask registries before the build whether they would take the image' -r
+complete -c bako -n "__fish_bako_needs_command" -l push-ignore-immutable-tag-errors -d 'Go on if a registry does not let a tag be moved: the image keeps the tag that it has there' -r
+complete -c bako -n "__fish_bako_needs_command" -l tar-path -d 'Write an archive for `docker load` to this file' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l oci-layout-path -d 'Write an OCI layout with the image to this directory' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l image-format -d 'The media types of manifest, config and layers' -r -f -a "oci\t'Those of the OCI image spec'
+docker\t'Docker\'s'"
+complete -c bako -n "__fish_bako_needs_command" -l annotation -d 'An annotation of the manifest, as NAME=VALUE. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l compression -d 'How new layers are packed' -r -f -a "gzip\t'For every engine'
+zstd\t'Smaller and faster, for engines of the last years'"
+complete -c bako -n "__fish_bako_needs_command" -l compression-level -d 'How hard they are packed: 0 to 12 for gzip, 1 to 22 for zstd, -1 for what suits builds' -r
+complete -c bako -n "__fish_bako_needs_command" -l reproducible -d 'Take the time of everything that is made as 1970, if SOURCE_DATE_EPOCH gives no other' -r
+complete -c bako -n "__fish_bako_needs_command" -l single-snapshot -d 'Make one layer of all that the image has on top of its base' -r
+complete -c bako -n "__fish_bako_needs_command" -l ignore-path -d 'A path of the image where what a RUN does is in no layer. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l metadata-file -d 'Write digests, descriptor and names of the image to this file as JSON, once all is done' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l digest-file -d 'Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT' -r
+complete -c bako -n "__fish_bako_needs_command" -l image-name-with-digest-file -d 'Write REPOSITORY@DIGEST of each destination to this file, once all is done' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l image-name-tag-with-digest-file -d 'Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_needs_command" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_needs_command" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_needs_command" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_needs_command" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_needs_command" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_needs_command" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_needs_command" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
+warn\t'And warnings'
+info\t'And what is being done'
+debug\t'And why'
+trace\t'And every request'"
+complete -c bako -n "__fish_bako_needs_command" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
+color\t'Lines with colour, where stderr is a terminal that shows it'
+json\t'One JSON object a line'"
+complete -c bako -n "__fish_bako_needs_command" -l log-timestamp -d 'Begin each line with the time' -r
+complete -c bako -n "__fish_bako_needs_command" -s q -l quiet -d 'Say nothing but errors, as `--verbosity error` does' -r
+complete -c bako -n "__fish_bako_needs_command" -l progress -d 'How Docker names it: `plain` is text without colour, `auto` and `tty` the default, `quiet` only errors' -r
+complete -c bako -n "__fish_bako_needs_command" -l isolation -d 'How a RUN is kept to its root' -r -f -a "auto\t'The best of those that work here'
+ns\t'Namespaces and, where the kernel allows it, an overlay'
+chroot\t'chroot(2) alone'
+supervised\t'No privilege: a supervisor that answers system calls'"
+complete -c bako -n "__fish_bako_needs_command" -l cache-dir -d 'Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if /cache is there' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l work-dir -d 'Where to work. A directory is made in it for each build, and removed at its end. `KANIKO_DIR` in the environment says the same' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l timings -d 'Say at the end where the time went' -r
+complete -c bako -n "__fish_bako_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_needs_command" -s V -l version -d 'Print version'
+complete -c bako -n "__fish_bako_needs_command" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
+complete -c bako -n "__fish_bako_needs_command" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
+complete -c bako -n "__fish_bako_needs_command" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
+complete -c bako -n "__fish_bako_needs_command" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
+complete -c bako -n "__fish_bako_needs_command" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_needs_command" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand probe" -l work-dir -d 'Where a build would work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand probe" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dir -d 'Where the repositories are' -r -F
+complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from serve" -l listen -d 'Address and port; port 0 takes a free one and prints it' -r
+complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand push" -s d -l destination -d 'Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l image-format -d 'The media types of an image that a docker archive holds. What an OCI layout holds has its own' -r -f -a "oci\t'Those of the OCI image spec'
+docker\t'Docker\'s'"
+complete -c bako -n "__fish_bako_using_subcommand push" -l digest-file -d 'Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l image-name-with-digest-file -d 'Write REPOSITORY@DIGEST of each destination to this file, once all is done' -r -F
+complete -c bako -n "__fish_bako_using_subcommand push" -l image-name-tag-with-digest-file -d 'Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done' -r -F
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-push-permission-check -d 'Do not ask registries first whether they would take the image' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l push-ignore-immutable-tag-errors -d 'Go on if a registry does not let a tag be moved: the image keeps the tag that it has there' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
+warn\t'And warnings'
+info\t'And what is being done'
+debug\t'And why'
+trace\t'And every request'"
+complete -c bako -n "__fish_bako_using_subcommand push" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
+color\t'Lines with colour, where stderr is a terminal that shows it'
+json\t'One JSON object a line'"
+complete -c bako -n "__fish_bako_using_subcommand push" -l log-timestamp -d 'Begin each line with the time' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l work-dir -d 'Where to unpack an archive. A directory is made in it, and removed at the end' -r -F
+complete -c bako -n "__fish_bako_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand login" -s u -l username -d 'The user' -r
+complete -c bako -n "__fish_bako_using_subcommand login" -s p -l password -d 'The password. Other users of the machine can see it while this runs' -r
+complete -c bako -n "__fish_bako_using_subcommand login" -l password-stdin -d 'Read the password from standard input'
+complete -c bako -n "__fish_bako_using_subcommand login" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand warmer" -s i -l image -d 'An image to fetch. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -s d -l dockerfile -d 'A Dockerfile, all of whose bases are fetched' -r -F
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l build-arg -d 'Value of an ARG before its first FROM, as NAME=VALUE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -s c -l cache-dir -d 'The cache directory; made if it is not there' -r -F
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l platform -d 'What for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
+warn\t'And warnings'
+info\t'And what is being done'
+debug\t'And why'
+trace\t'And every request'"
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
+color\t'Lines with colour, where stderr is a terminal that shows it'
+json\t'One JSON object a line'"
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l log-timestamp -d 'Begin each line with the time' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand version" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from registry" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'

@@ -1,0 +1,66 @@
+//! `bako warmer`: base images into a cache directory.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use builder::{Error, Report, Warm};
+use oci::{Platform, Reference};
+
+use crate::args::WarmerArgs;
+use crate::environment;
+use crate::kaniko::Entry;
+use crate::session::Session;
+
+/// Fetches all of them, and fails if one of them could not be fetched.
+pub(crate) fn run(args: &WarmerArgs, used: &[&Entry]) -> ExitCode {
+    let session = match Session::start(&args.logging, &None, used) {
+        Ok(session) => session,
+        Err(code) => return code,
+    };
+    let outcome = warm(args, &session).map_err(|error| match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::new(format!("{error:#}")),
+    });
+    session.end(outcome.map(|()| None))
+}
+
+fn warm(args: &WarmerArgs, session: &Session) -> anyhow::Result<()> {
+    if args.image.is_empty() && args.dockerfile.is_none() {
+        bail!("there is nothing to fetch; give --image or --dockerfile");
+    }
+    let mut images: Vec<Reference> = Vec::new();
+    for text in &args.image {
+        images.push(text.parse().with_context(|| format!("--image {text}"))?);
+    }
+    let cache_dir = &args.cache_dir;
+    std::fs::create_dir_all(cache_dir).with_context(|| format!("--cache-dir {}", cache_dir.display()))?;
+    let options = environment::client_options(&args.registries)?;
+    let warm = Warm {
+        cache_dir,
+        platform: args.platform.clone().unwrap_or_else(Platform::host),
+        client: registry::Client::new(options)?,
+        runtime: session.runtime.handle().clone(),
+        cancel: session.cancel.clone(),
+    };
+    if let Some(path) = &args.dockerfile {
+        let during = || format!("--dockerfile {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(during)?;
+        let build_args = environment::build_args(&args.build_arg, |_| {});
+        images.extend(warm.images_of(&text, &build_args).map_err(|error| error.during(during()))?);
+    }
+    let report: Arc<dyn Report> = session.terminal.clone();
+    let mut failed: Vec<String> = Vec::new();
+    for image in &images {
+        if let Err(error) = builder::warm(&warm, image, &report) {
+            failed.push(format!("{image}: {error}"));
+        }
+        if session.cancel.signal().is_some() {
+            break;
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{} of {} images could not be fetched: {}", failed.len(), images.len(), failed.join("; "))
+}
