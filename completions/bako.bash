@@ -80,7 +80,7 @@ _bako() {
 
     case "${cmd}" in
         bako)
-            opts="-c -f -d -v -q -h -V --context --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --skip-push-permission-check --push-ignore-immutable-tag-errors --tar-path --oci-layout-path --image-format --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --cache-dir --work-dir --timings --help --version probe registry push login warmer version help"
+            opts="-c -f -d -v -q -h -V --context --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --skip-push-permission-check --push-ignore-immutable-tag-errors --tar-path --oci-layout-path --image-format --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --cache-dir --work-dir --timings --help --version probe registry push login warmer version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -263,6 +263,14 @@ _bako() {
                     return 0
                     ;;
                 --skip-default-registry-fallback)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credential-helpers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -500,7 +508,7 @@ _bako() {
             return 0
             ;;
         bako__subcmd__push)
-            opts="-d -v -h --destination --image-format --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --push-retry --image-download-retry --verbosity --log-format --log-timestamp --work-dir --help"
+            opts="-d -v -h --destination --image-format --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --work-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -579,6 +587,14 @@ _bako() {
                     return 0
                     ;;
                 --skip-default-registry-fallback)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credential-helpers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -710,7 +726,7 @@ _bako() {
             return 0
             ;;
         bako__subcmd__warmer)
-            opts="-i -d -c -v -h --image --dockerfile --build-arg --cache-dir --platform --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --push-retry --image-download-retry --verbosity --log-format --log-timestamp --help"
+            opts="-i -d -c -v -h --image --dockerfile --build-arg --cache-dir --platform --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,6 +805,14 @@ _bako() {
                     return 0
                     ;;
                 --skip-default-registry-fallback)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credential-helpers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

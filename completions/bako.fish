@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bako_global_optspecs
-    string join \n c/context= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= work-dir= timings= h/help V/version
+    string join \n c/context= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= work-dir= timings= h/help V/version
 end
 
 function __fish_bako_needs_command
@@ -68,6 +68,8 @@ complete -c bako -n "__fish_bako_needs_command" -l registry-client-cert -d 'A ce
 complete -c bako -n "__fish_bako_needs_command" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_needs_command" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_needs_command" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_needs_command" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_needs_command" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
@@ -126,6 +128,8 @@ complete -c bako -n "__fish_bako_using_subcommand push" -l registry-client-cert 
 complete -c bako -n "__fish_bako_using_subcommand push" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand push" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
@@ -159,6 +163,8 @@ complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-client-cer
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s v -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'

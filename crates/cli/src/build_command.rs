@@ -134,12 +134,7 @@ fn prepare(
     let contexts = context::named(&args.build_context)?;
     let below = given(&args.context_sub_path);
     let (client_options, chain, clouds) = environment::client_options(&args.registries)?;
-    for warning in &chain.warnings {
-        terminal.line(Verbosity::Warn, warning, json!({ "event": "warning" }));
-    }
-    for note in &chain.notes {
-        terminal.line(Verbosity::Debug, note, json!({ "event": "note" }));
-    }
+    session::speak_of_credentials(&chain, &terminal);
     let network = client_options.network();
     let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
     let location = match context::object(&args.context, &clouds, &environment::variables())? {

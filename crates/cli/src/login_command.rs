@@ -33,7 +33,11 @@ fn login(args: &LoginArgs) -> Result<()> {
         bail!("a user without a colon and a password are needed");
     }
     let directory = environment::docker_config().context("neither DOCKER_CONFIG nor HOME is set")?;
-    let path = directory.join("config.json");
+    // It may be the file itself, as everywhere here.
+    let (directory, path) = match directory.is_file() {
+        true => (directory.parent().map(Path::to_owned).unwrap_or_default(), directory),
+        false => (directory.clone(), directory.join("config.json")),
+    };
     let before = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &PushArgs, used: &[&Entry]) -> ExitCode {
 fn push(args: &PushArgs, session: &Session) -> Result<Option<String>, Error> {
     let plain = |error: anyhow::Error| Error::new(format!("{error:#}"));
     let outputs = outputs(args).map_err(plain)?;
-    let options = environment::client_options(&args.registries).map_err(plain)?;
+    let options = session.client_options(&args.registries).map_err(plain)?;
     let network = options.network();
     let client = registry::Client::new(options).map_err(|error| Error::new(error.to_string()))?;
     let report: Arc<dyn Report> = session.terminal.clone();

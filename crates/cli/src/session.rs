@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{Error, Fetching, WorkDir};
+use credentials::Chain;
+use registry::ClientOptions;
 use sandbox::Cancel;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::args::{LogArgs, Verbosity};
 use crate::kaniko::{Entry, Fate};
+use crate::registry_args::RegistryArgs;
 use crate::terminal::{Terminal, print_result};
 use crate::{environment, signals};
 
@@ -55,6 +58,13 @@ impl Session {
         }
     }
 
+    /// How to meet registries.
+    pub(crate) fn client_options(&self, args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
+        let (options, chain, _clouds) = environment::client_options(args)?;
+        speak_of_credentials(&chain, &self.terminal);
+        Ok(options)
+    }
+
     /// What it takes to bring files here, or small ones elsewhere.
     pub(crate) fn fetching<'a>(&'a self, network: &'a builder::Network) -> Fetching<'a> {
         Fetching { network, runtime: self.runtime.handle(), work_dir: &self.work_dir, cancel: &self.cancel }
@@ -88,6 +98,16 @@ impl Session {
                 ExitCode::from(code)
             }
         }
+    }
+}
+
+/// Says what there is to say of the files that credentials are in.
+pub(crate) fn speak_of_credentials(chain: &Chain, terminal: &Terminal) {
+    for warning in &chain.warnings {
+        terminal.line(Verbosity::Warn, warning, json!({ "event": "warning" }));
+    }
+    for note in &chain.notes {
+        terminal.line(Verbosity::Debug, note, json!({ "event": "note" }));
     }
 }
 

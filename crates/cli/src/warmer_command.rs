@@ -35,7 +35,7 @@ fn warm(args: &WarmerArgs, session: &Session) -> anyhow::Result<()> {
     }
     let cache_dir = &args.cache_dir;
     std::fs::create_dir_all(cache_dir).with_context(|| format!("--cache-dir {}", cache_dir.display()))?;
-    let options = environment::client_options(&args.registries)?;
+    let options = session.client_options(&args.registries)?;
     let warm = Warm {
         cache_dir,
         platform: args.platform.clone().unwrap_or_else(Platform::host),

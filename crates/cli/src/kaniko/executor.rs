@@ -161,8 +161,5 @@ pub(crate) const PUSH: &[Entry] = &[
     Entry::honoured("--push-retry", "as of a build"),
     Entry::honoured("--push-ignore-immutable-tag-errors", "as of a build"),
     Entry::honoured("--image-download-retry", "as of a build"),
-    Entry::moot("--credential-helpers", TEXT, NO_HELPERS),
+    Entry::honoured("--credential-helpers", "as of a build"),
 ];
-
-const NO_HELPERS: &str =
-    "no program and no cloud is asked for credentials yet: they are those of config.json";
