@@ -143,7 +143,7 @@ pub(crate) fn describe(name: &str) -> String {
 
 /// The text at a URL, such as a Dockerfile.
 pub fn download_text(url: &str, fetching: Fetching<'_>) -> Result<String> {
-    let (file, shown) = download(url, fetching)?;
+    let (file, shown) = download(&request(url)?, fetching)?;
     let mut text = String::new();
     let read = file.take(TEXT_LIMIT + 1).read_to_string(&mut text).during(&shown)?;
     if read as u64 > TEXT_LIMIT {
@@ -154,18 +154,21 @@ pub fn download_text(url: &str, fetching: Fetching<'_>) -> Result<String> {
 
 /// Downloads an archive, and unpacks it into a new directory.
 pub(crate) fn unpack_url(url: &str, directory: &Path, fetching: Fetching<'_>) -> Result<()> {
-    let (file, shown) = download(url, fetching)?;
-    unpack(file, directory, fetching.cancel).map_err(|error| error.during(shown))
+    unpack_request(&request(url)?, directory, fetching)
 }
 
-/// Downloads a file that goes when it is closed, and says what to call it.
-fn download(url: &str, fetching: Fetching<'_>) -> Result<(File, String)> {
-    let request = Request::new(url).map_err(|error| Error::new(error.to_string()))?;
-    unpack_request(&request, directory, fetching)
+fn request(url: &str) -> Result<Request> {
+    Request::new(url).map_err(|error| Error::new(error.to_string()))
 }
 
 /// Downloads what a request is for, and unpacks it into a new directory.
 fn unpack_request(request: &Request, directory: &Path, fetching: Fetching<'_>) -> Result<()> {
+    let (file, shown) = download(request, fetching)?;
+    unpack(file, directory, fetching.cancel).map_err(|error| error.during(shown))
+}
+
+/// Downloads a file that goes when it is closed, and says what to call it.
+fn download(request: &Request, fetching: Fetching<'_>) -> Result<(File, String)> {
     let downloader = Downloader::new(fetching.network.clone()).map_err(Error::new)?;
     let outcome = fetching.runtime.block_on(async {
         tokio::select! {
