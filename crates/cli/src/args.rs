@@ -12,8 +12,10 @@ use oci::{Platform, PlatformError};
 
 use crate::call::{Call, Method, call};
 
+use crate::images_command::{CopyArgs, DigestArgs, LsArgs, ManifestCommand};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::registry_args::RegistryArgs;
+use crate::resolve_command::ResolveArgs;
 use crate::secrets::{SecretFlag, secret_flag};
 
 /// Builds OCI images from a Dockerfile, without a daemon, in any container.
@@ -78,6 +80,17 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Bring base images into a cache directory before builds ask for them.
     Warmer(WarmerArgs),
+    /// Copy an image, or an index with all its images, between registries, layouts and archives.
+    Copy(Box<CopyArgs>),
+    /// Print the digest of an image.
+    Digest(Box<DigestArgs>),
+    /// List the tags of a repository.
+    Ls(Box<LsArgs>),
+    /// Join images to an index of several platforms: what docker manifest does.
+    #[command(subcommand)]
+    Manifest(Box<ManifestCommand>),
+    /// Pin the images of manifests to digests, and build those that have a source: what kbld does.
+    Resolve(Box<ResolveArgs>),
     /// Print the version.
     Version,
 }
@@ -183,7 +196,7 @@ pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
 }
 
 /// A path; an empty one, as a pipeline passes for a variable it does not set, is none.
-fn path() -> impl TypedValueParser<Value = PathBuf> {
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
     }
 }
 
-fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>, String> {
+pub(crate) fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>, String> {
     let choice = match isolation {
         IsolationArg::Auto => Choice::Auto,
         IsolationArg::Ns => Choice::Ns,
@@ -119,7 +119,7 @@ fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>
 }
 
 /// Everything that can be wrong before a build starts.
-fn prepare(
+pub(crate) fn prepare(
     args: &BuildArgs,
     work_dir: Arc<WorkDir>,
     isolation: Result<Arc<dyn Isolation>, String>,

@@ -169,6 +169,55 @@ fn without_credentials(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
     })
 }
 
+/// What `KBLD_REGISTRY_*` say: a registry and what proves who we are, several told apart by a suffix of their names.
+pub(crate) fn kbld_keychain() -> anyhow::Result<credentials::Keychain> {
+    let of_kbld = |name: &std::ffi::OsString| {
+        name.to_str().and_then(|name| name.strip_prefix("KBLD_REGISTRY_")).map(str::to_owned)
+    };
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((of_kbld(&name)?, value)));
+    let ours = ours.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect();
+    match kbld_config(&ours)? {
+        Some(config) => Ok(credentials::Keychain::with_helpers(&config, "KBLD_REGISTRY_*", variables())?),
+        None => Ok(credentials::Keychain::anonymous()),
+    }
+}
+
+/// The variables, less what their names begin with, as a Docker config.
+fn kbld_config(variables: &BTreeMap<String, String>) -> anyhow::Result<Option<String>> {
+    const FIELDS: [(&str, &str); 5] = [
+        ("HOSTNAME", ""),
+        ("USERNAME", "username"),
+        ("PASSWORD", "password"),
+        ("IDENTITY_TOKEN", "identitytoken"),
+        ("REGISTRY_TOKEN", "registrytoken"),
+    ];
+    let mut entries: BTreeMap<&str, (String, serde_json::Map<String, serde_json::Value>)> = BTreeMap::new();
+    for (name, value) in variables {
+        let known = FIELDS.iter().find_map(|(known, field)| {
+            let suffix = name.strip_prefix(known)?;
+            (suffix.is_empty() || suffix.starts_with('_')).then_some((suffix, *field))
+        });
+        let Some((suffix, field)) = known else { bail!("Unknown env variable 'KBLD_REGISTRY_{name}'") };
+        let entry = entries.entry(suffix).or_default();
+        if field.is_empty() {
+            if value.is_empty() || value.contains(['/', '@']) {
+                bail!(
+                    "Parsing registry hostname: registries must be valid RFC 3986 URI authorities: {value} (e.g. gcr.io, index.docker.io)"
+                );
+            }
+            entry.0.clone_from(value);
+        } else {
+            entry.1.insert(field.to_owned(), value.clone().into());
+        }
+    }
+    let auths: serde_json::Map<_, _> = entries
+        .into_values()
+        .filter(|(hostname, _)| !hostname.is_empty())
+        .map(|(hostname, entry)| (hostname, entry.into()))
+        .collect();
+    Ok((!auths.is_empty()).then(|| serde_json::json!({ "auths": auths }).to_string()))
+}
+
 fn proxies() -> Proxies {
     let of = |names: [&str; 2]| {
         names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
@@ -177,5 +226,42 @@ fn proxies() -> Proxies {
         http: of(["http_proxy", "HTTP_PROXY"]).map(Secret::new),
         https: of(["https_proxy", "HTTPS_PROXY"]).map(Secret::new),
         no_proxy: of(["no_proxy", "NO_PROXY"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_kbld() {
+        for (variables, expected) in [
+            (&[][..], Ok("")),
+            (
+                &[
+                    ("HOSTNAME", "r.example"),
+                    ("USERNAME", "u"),
+                    ("PASSWORD", "p"),
+                    ("HOSTNAME_2", "s.example"),
+                    ("REGISTRY_TOKEN_2", "t"),
+                ][..],
+                Ok(
+                    r#"{"auths":{"r.example":{"password":"p","username":"u"},"s.example":{"registrytoken":"t"}}}"#,
+                ),
+            ),
+            (&[("NOPE", "x")][..], Err("Unknown env variable 'KBLD_REGISTRY_NOPE'")),
+            (
+                &[("HOSTNAME", "http://x")][..],
+                Err(
+                    "Parsing registry hostname: registries must be valid RFC 3986 URI authorities: http://x (e.g. gcr.io, index.docker.io)",
+                ),
+            ),
+        ] {
+            let variables =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let found =
+                kbld_config(&variables).map(Option::unwrap_or_default).map_err(|error| error.to_string());
+            assert_eq!(found.as_deref().map_err(String::as_str), expected);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod context;
 mod diagnostic;
 mod environment;
 mod foreign_flags;
+mod images_command;
 mod kaniko;
 mod login_command;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod pages;
 mod probe_command;
 mod push_command;
 mod registry_args;
+mod resolve_command;
 mod secrets;
 mod serve_command;
 mod session;
@@ -49,6 +51,9 @@ fn usage_error(error: &clap::Error) -> builder::Error {
 fn main() -> ExitCode {
     // This program is also started as its own helper; that one never comes back from here.
     sandbox::init_if_asked();
+    if resolve_command::is_called(std::env::args_os().next().as_ref()) {
+        return resolve_command::run_as_kbld(std::env::args_os());
+    }
     let (cli, used) = match Cli::read(std::env::args_os()) {
         Ok(read) => read,
         Err(error) => {
@@ -74,6 +79,11 @@ fn main() -> ExitCode {
         Some(Command::Warmer(args)) => warmer_command::run(&args, &used),
         Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
+        Some(Command::Copy(args)) => images_command::copy(*args),
+        Some(Command::Digest(args)) => images_command::digest(*args),
+        Some(Command::Ls(args)) => images_command::ls(*args),
+        Some(Command::Manifest(command)) => images_command::manifest(*command),
+        Some(Command::Resolve(args)) => resolve_command::run(*args, resolve_command::Manner::Bako),
         Some(Command::Version) => {
             terminal::print_result(concat!("bako ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

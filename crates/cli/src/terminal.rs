@@ -39,7 +39,7 @@ impl Terminal {
     }
 
     /// One without colour that writes elsewhere.
-    fn to(out: Box<dyn Write + Send>, format: LogFormat, verbosity: Verbosity) -> Self {
+    pub(crate) fn to(out: Box<dyn Write + Send>, format: LogFormat, verbosity: Verbosity) -> Self {
         let (start, out) = (Instant::now(), Mutex::new(out));
         let (partial, source) = (Mutex::default(), OnceLock::new());
         Terminal { format, verbosity, colour: false, timestamps: false, start, out, partial, source }
@@ -287,6 +287,11 @@ pub(crate) fn print_result(text: &str) {
 /// One line about why a small command has failed.
 pub(crate) fn print_error(text: &str) {
     write_line(&mut std::io::stderr(), format!("error: {text}").as_bytes());
+}
+
+/// One line on standard error, whatever is to be said there.
+pub(crate) fn print_line(text: &str) {
+    write_line(&mut std::io::stderr(), text.as_bytes());
 }
 
 /// In one write, so that what other processes write there does not come between.

@@ -1,1 +1,23 @@
-//! Images as wholes.
+//! Images as wholes: copied from one place to another, and joined to indexes of several platforms.
+//!
+//! Manifests are carried as the bytes that they are, so what is copied keeps its digest. A blob goes from registry to
+//! registry through memory at most, and is taken over within one registry where that can be asked for.
+#![forbid(unsafe_code)]
+
+mod copy;
+mod error;
+mod join;
+mod list;
+mod location;
+mod place;
+mod spec;
+mod store;
+
+pub use copy::{Selection, copy};
+pub use error::{Error, Result};
+pub use join::{Members, gather, push};
+pub use list::{ListType, is_known, render};
+pub use location::Location;
+pub use place::Place;
+pub use spec::{Spec, SpecPlatform};
+pub use store::{Store, Stored};

@@ -37,7 +37,8 @@ pub(crate) fn text(found: &[&Resolution], existing: Option<&str>) -> Option<Stri
         return None;
     }
     entries.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let node = |(url, origins): (String, Node)| Node::mapping([("origins", origins), ("url", Node::text(url))]);
+    let node =
+        |(url, origins): (String, Node)| Node::mapping([("origins", origins), ("url", Node::text(url))]);
     let list = Node::new(Value::Sequence(entries.into_iter().map(node).collect()));
     yaml::print(&list).ok()
 }

@@ -207,7 +207,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let within = |what: &'static str, index: usize| move |error: String| format!("Validating {what}[{index}]: {error}");
+        let within = |what: &'static str, index: usize| {
+            move |error: String| format!("Validating {what}[{index}]: {error}")
+        };
         for (index, source) in self.sources.iter().enumerate() {
             check_source(source).map_err(within("Sources", index))?;
         }
@@ -277,7 +279,9 @@ fn meets_minimum(minimum: &str) -> Result<(), String> {
         .ok_or_else(|| within(format!("Parsing version '{minimum}': it is no semantic version")))?;
     let ours = Version::parse(VERSION).expect("it is a version of ours");
     match ours < wanted {
-        true => Err(format!("kbld version '{VERSION}' does not meet the minimum required version '{minimum}'")),
+        true => {
+            Err(format!("kbld version '{VERSION}' does not meet the minimum required version '{minimum}'"))
+        }
         false => Ok(()),
     }
 }
@@ -329,11 +333,16 @@ fn source(fields: &Fields<'_>) -> Result<Source, String> {
     let ko = fields.inside("ko", |fields| fields.inside("build", raw))?;
     let bazel = fields.inside("bazel", |fields| {
         fields.inside("run", |fields| {
-            Ok(ProgramBuild::Bazel { target: fields.text("target")?, raw_options: fields.texts("rawOptions")? })
+            Ok(ProgramBuild::Bazel {
+                target: fields.text("target")?,
+                raw_options: fields.texts("rawOptions")?,
+            })
         })
     })?;
     if fields.has("maven") {
-        return Err("maven is not supported: build with jib yourself and name the image by an override".to_owned());
+        return Err(
+            "maven is not supported: build with jib yourself and name the image by an override".to_owned()
+        );
     }
     // The order in which kbld looks when several are named.
     let builder = if let Some(pack) = pack {
@@ -413,9 +422,8 @@ fn rule(fields: &Fields<'_>) -> Result<Rule, String> {
         Ok(ValueMatcher { image: fields.text("image")?, image_repo: fields.text("imageRepo")? })
     })?;
     let strategy = fields.inside("updateStrategy", |fields| {
-        let nested = |name: &str| {
-            fields.inside(name, |fields| fields.each("searchRules", |fields| rule(&fields)))
-        };
+        let nested =
+            |name: &str| fields.inside(name, |fields| fields.each("searchRules", |fields| rule(&fields)));
         Ok(if fields.has("none") {
             Strategy::None
         } else if let Some(rules) = nested("json")? {
@@ -435,15 +443,18 @@ fn images_lock(node: &Node) -> Result<Config, String> {
     let within = |error: String| format!("Parsing {subject}: {error}");
     let fields = Fields::of(node, "ImagesLock").map_err(within)?;
     let unknown = |fields: &Fields<'_>, known: &[&str]| match fields.unknown(known) {
-        Some(name) => Err(format!("error unmarshaling JSON: while decoding JSON: json: unknown field {name:?}")),
+        Some(name) => {
+            Err(format!("error unmarshaling JSON: while decoding JSON: json: unknown field {name:?}"))
+        }
         None => Ok(()),
     };
     unknown(&fields, &["apiVersion", "kind", "images", "metadata"]).map_err(within)?;
     let read = |fields: Fields<'_>| {
         unknown(&fields, &["image", "annotations"])?;
         let image = fields.text("image")?;
-        let url = Name::digested(&image)
-            .map_err(|_| format!("Validating images lock: Expected ref to be in digest form, got '{image}'"))?;
+        let url = Name::digested(&image).map_err(|_| {
+            format!("Validating images lock: Expected ref to be in digest form, got '{image}'")
+        })?;
         let annotations = fields.get("annotations");
         let annotation = |name: &str| annotations.map(|node| text_or_empty(node, name)).unwrap_or_default();
         let id = annotation("kbld.carvel.dev/id");
@@ -480,8 +491,8 @@ mod tests {
                 "Validating config/ (kbld.k14s.io/v1alpha1) cluster: Validating Overrides[0]: Expected NewImage to be non-empty",
             ),
             (
-                "metadata: {name: n, namespace: s}\noverrides: [{newImage: a}]",
-                "Validating config/n (kbld.k14s.io/v1alpha1) namespace: s: Validating Overrides[0]: Expected Image or ImageRepo to be non-empty",
+                "metadata: {name: nn, namespace: s}\noverrides: [{newImage: a}]",
+                "Validating config/nn (kbld.k14s.io/v1alpha1) namespace: s: Validating Overrides[0]: Expected Image or ImageRepo to be non-empty",
             ),
             (
                 "sources: [{image: a}]",
@@ -506,7 +517,10 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");
         }
-        let config = read("OVERRIDES: [{Image: a, newimage: b}]\nunknown: 1\nkeys: [k, k]\nminimumRequiredVersion: 0.42.0").unwrap();
+        let config = read(
+            "OVERRIDES: [{Image: a, newimage: b}]\nunknown: 1\nkeys: [k, k]\nminimumRequiredVersion: 0.42.0",
+        )
+        .unwrap();
         assert_eq!(config.overrides[0].new_image, "b");
         assert_eq!(config.rules().len(), 2);
     }

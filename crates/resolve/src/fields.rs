@@ -15,7 +15,8 @@ pub(crate) fn text_or_empty(node: &Node, name: &str) -> String {
     node.get(name).and_then(Node::as_str).unwrap_or_default().to_owned()
 }
 
-fn kind(node: &Node) -> &'static str {
+/// What JSON calls a value.
+pub(crate) fn kind(node: &Node) -> &'static str {
     match &node.value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
@@ -39,7 +40,8 @@ impl<'a> Fields<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<&'a Node> {
         let entries = self.node.entries()?;
         let exact = entries.iter().find(|entry| entry.key.name == name);
-        let found = exact.or_else(|| entries.iter().find(|entry| entry.key.name.eq_ignore_ascii_case(name)))?;
+        let found =
+            exact.or_else(|| entries.iter().find(|entry| entry.key.name.eq_ignore_ascii_case(name)))?;
         Some(&found.value).filter(|node| !matches!(node.value, Value::Null))
     }
 
@@ -82,7 +84,9 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, String> {
         let items = self.list(name)?.iter();
-        items.map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.wrong(name, item, "string"))).collect()
+        items
+            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.wrong(name, item, "string")))
+            .collect()
     }
 
     /// Does something with the fields of a field, if it is there.
@@ -116,5 +120,8 @@ impl<'a> Fields<'a> {
 }
 
 fn wrong(node: &Node, place: &str, wanted: &str) -> String {
-    format!("error unmarshaling JSON: json: cannot unmarshal {} into Go struct field {place} of type {wanted}", kind(node))
+    format!(
+        "error unmarshaling JSON: json: cannot unmarshal {} into Go struct field {place} of type {wanted}",
+        kind(node)
+    )
 }

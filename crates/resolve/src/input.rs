@@ -87,7 +87,8 @@ impl Inputs {
     pub fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         for file in files(path)? {
             let label = format!("file '{}'", file.display());
-            let opened = File::open(&file).map_err(|source| Error::Io { what: format!("Reading {label}"), source })?;
+            let opened =
+                File::open(&file).map_err(|source| Error::Io { what: format!("Reading {label}"), source })?;
             self.add(&label, BufReader::with_capacity(64 << 10, opened))?;
         }
         Ok(())
@@ -99,7 +100,9 @@ impl Inputs {
         let mut documents = Documents::new(reader);
         let mut number = 0;
         loop {
-            let read = documents.next().map_err(|source| Error::Io { what: format!("Reading {label}"), source })?;
+            let read = documents
+                .next_part()
+                .map_err(|source| Error::Io { what: format!("Reading {label}"), source })?;
             let Some(part) = read else { return Ok(()) };
             let part = part.map_err(|error| Error::new(format!("Parsing {label}: {error}")))?;
             let pieces = match json_documents(&part.body) {
@@ -135,7 +138,10 @@ impl Inputs {
         if document.kind != Kind::Config {
             let failed = |source| Error::Io { what: "keep the input".to_owned(), source };
             self.spool.seek(SeekFrom::Start(self.end)).map_err(failed)?;
-            self.spool.write_all(lead.as_bytes()).and_then(|()| self.spool.write_all(body.as_bytes())).map_err(failed)?;
+            self.spool
+                .write_all(lead.as_bytes())
+                .and_then(|()| self.spool.write_all(body.as_bytes()))
+                .map_err(failed)?;
             self.end += (lead.len() + body.len()) as u64;
             self.documents.push(document);
         }
@@ -182,7 +188,7 @@ impl Inputs {
             let (lead, body) = self.text(&document)?;
             let root = parse(&body).map_err(|error| self.at(&document, &error.to_string()))?;
             if let Some(root) = &root {
-                check(root).map_err(|error| self.at(&document, error))?;
+                check(root).map_err(|error| self.at(&document, &error))?;
             }
             look(self, Open { document, lead, body }, root)?;
         }
@@ -240,15 +246,16 @@ pub(crate) fn resources(root: &Node) -> Vec<&Node> {
     }
 }
 
-fn check(root: &Node) -> Result<(), &'static str> {
+fn check(root: &Node) -> Result<(), String> {
     if root.entries().is_none() {
-        return Err(
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal it into Go value of type map[string]interface {}: it is no mapping",
-        );
+        let kind = crate::fields::kind(root);
+        return Err(format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        ));
     }
     match root.get("items").and_then(Node::items) {
         Some(items) if items.iter().any(|item| item.entries().is_none()) => {
-            Err("an item of a list is no mapping")
+            Err("an item of a list is no mapping".to_owned())
         }
         _ => Ok(()),
     }
@@ -297,6 +304,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
             }
         }
     }
-    found.sort_by(|left, right| left.as_os_str().as_encoded_bytes().cmp(right.as_os_str().as_encoded_bytes()));
+    found
+        .sort_by(|left, right| left.as_os_str().as_encoded_bytes().cmp(right.as_os_str().as_encoded_bytes()));
     Ok(found)
 }

@@ -42,7 +42,8 @@ pub fn images_lock(resolved: &BTreeMap<String, Resolution>, with_origins: bool) 
         }
         let mut annotations = Node::mapping([("kbld.carvel.dev/id", Node::text(reference))]);
         if with_origins && !resolution.origins.is_empty() {
-            let origins = print(&Origin::nodes(&resolution.origins)).map_err(|error| Error::new(error.to_string()))?;
+            let origins =
+                print(&Origin::nodes(&resolution.origins)).map_err(|error| Error::new(error.to_string()))?;
             annotations.set("kbld.carvel.dev/origins", Node::text(origins));
         }
         images.push(Node::mapping([("annotations", annotations), ("image", Node::text(url))]));

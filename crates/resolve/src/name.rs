@@ -45,12 +45,14 @@ impl Name {
 
     /// Reads a name with a digest; a tag before it counts for nothing.
     pub fn digested(text: &str) -> Result<Self, String> {
-        let reason = |reason: &str| {
-            format!("Expected valid digest reference, but found '{text}', reason: {reason}")
-        };
-        let (base, digest) = text.split_once('@').ok_or_else(|| reason("a digest must contain exactly one '@' separator"))?;
+        let reason =
+            |reason: &str| format!("Expected valid digest reference, but found '{text}', reason: {reason}");
+        let (base, digest) =
+            text.split_once('@').ok_or_else(|| reason("a digest must contain exactly one '@' separator"))?;
         if digest.contains('@') {
-            return Err(reason("a digest must contain exactly one '@' separator (e.g. registry/repository@digest)"));
+            return Err(reason(
+                "a digest must contain exactly one '@' separator (e.g. registry/repository@digest)",
+            ));
         }
         let digest = match digest.parse::<Digest>() {
             Ok(digest) => digest,
@@ -178,11 +180,14 @@ mod tests {
             ("nginx:1.14.2", "index.docker.io/library/nginx:1.14.2"),
             ("docker.io/library/nginx", "index.docker.io/library/nginx"),
             ("localhost/x", "index.docker.io/localhost/x"),
-            ("localhost:5000/x:1", "localhost:5000/x:1"),
+            ("localhost:5000/xx:1", "localhost:5000/xx:1"),
             ("r.example/a/b:v1", "r.example/a/b:v1"),
             ("", "a repository name must be specified"),
             ("x", "repository must be between 2 and 255 characters in length: x"),
-            ("Nginx", "repository can only contain the characters `abcdefghijklmnopqrstuvwxyz0123456789_-./`: Nginx"),
+            (
+                "Nginx",
+                "repository can only contain the characters `abcdefghijklmnopqrstuvwxyz0123456789_-./`: Nginx",
+            ),
         ] {
             let found = Name::tagged(text).map_or_else(|error| error, |name| name.to_string());
             assert_eq!(found, expected, "{text}");

@@ -49,8 +49,9 @@ impl Inputs {
             if printer == Printer::Kbld || open.document.kind == Kind::Mixed {
                 for resource in resources(&root) {
                     let resource = renewed(resource, &rules, annotate, resolution);
-                    let text = print(&resource)
-                        .map_err(|error| Error::new(format!("Printing {}: {error}", crate::Resource::of(&resource))))?;
+                    let text = print(&resource).map_err(|error| {
+                        Error::new(format!("Printing {}: {error}", crate::Resource::of(&resource)))
+                    })?;
                     output.write("---\n")?;
                     output.write(&text)?;
                 }

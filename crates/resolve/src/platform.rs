@@ -40,8 +40,9 @@ impl PlatformSelection {
 
     /// The one entry that is for it; the error says what is wrong with the index at a place.
     pub fn choose<'a>(&self, manifests: &'a [Descriptor], url: &str) -> Result<&'a Descriptor, String> {
-        let mut found =
-            manifests.iter().filter(|entry| entry.platform.as_ref().is_some_and(|platform| self.fits(platform)));
+        let mut found = manifests
+            .iter()
+            .filter(|entry| entry.platform.as_ref().is_some_and(|platform| self.fits(platform)));
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one),
             (None, _) => Err(format!(
@@ -77,9 +78,9 @@ mod tests {
         ] {
             let found = PlatformSelection::parse(text);
             let found = found.map(|p| (p.os, p.architecture, p.variant, p.os_version));
-            let expected = expected.map_err(str::to_owned).map(|(a, b, c, d)| {
-                (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned())
-            });
+            let expected = expected
+                .map_err(str::to_owned)
+                .map(|(a, b, c, d)| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned()));
             assert_eq!(found, expected, "{text}");
         }
     }

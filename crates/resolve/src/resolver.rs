@@ -144,23 +144,23 @@ impl Resolver {
             Some(one) => one.new_image.clone(),
             None => reference.to_owned(),
         };
-        let platform = found.and_then(|one| one.platform_selection.as_ref()).or(self.options.platform.as_ref());
-        let (name, mut origins) = if let Some(index) =
-            config.sources.iter().position(|source| source.image.matches(&text))
-        {
-            let built = self.build(&text, index).await?;
-            if !lock::is_digest(&built.url) {
-                return Ok(Resolution { url: built.url, origins: built.origins });
-            }
-            (Name::digested(&built.url)?, built.origins)
-        } else if text.contains('@') {
-            (Name::digested(&text)?, Vec::new())
-        } else {
-            let name = Name::tagged(&text)?;
-            let tag = name.tag.clone().unwrap_or_else(|| "latest".to_owned());
-            let digest = self.look_up(&name).await?;
-            (name.at(digest), vec![Origin::Resolved { tag, url: text }])
-        };
+        let platform =
+            found.and_then(|one| one.platform_selection.as_ref()).or(self.options.platform.as_ref());
+        let (name, mut origins) =
+            if let Some(index) = config.sources.iter().position(|source| source.image.matches(&text)) {
+                let built = self.build(&text, index).await?;
+                if !lock::is_digest(&built.url) {
+                    return Ok(Resolution { url: built.url, origins: built.origins });
+                }
+                (Name::digested(&built.url)?, built.origins)
+            } else if text.contains('@') {
+                (Name::digested(&text)?, Vec::new())
+            } else {
+                let name = Name::tagged(&text)?;
+                let tag = name.tag.clone().unwrap_or_else(|| "latest".to_owned());
+                let digest = self.look_up(&name).await?;
+                (name.at(digest), vec![Origin::Resolved { tag, url: text }])
+            };
         let Some(platform) = platform else { return Ok(Resolution { url: name.to_string(), origins }) };
         let chosen = self.choose(&name, platform).await?;
         if let Some(digest) = chosen {
@@ -211,7 +211,9 @@ impl Resolver {
 
     async fn build(&self, image: &str, source: usize) -> Result<Built, String> {
         if !self.options.build {
-            return Err("Expected image to be built already: building is switched off by --build=false".to_owned());
+            return Err(
+                "Expected image to be built already: building is switched off by --build=false".to_owned()
+            );
         }
         let config = &self.options.config;
         let destination = config.destinations.iter().position(|one| one.image.matches(image));
@@ -237,9 +239,9 @@ fn select(tags: &[String], selection: &TagSelection) -> Result<String, String> {
         true => None,
         false => Some(Constraints::parse(&selection.constraints).map_err(within)?),
     };
-    let versions = tags.iter().filter_map(|tag| {
-        Version::parse(tag.strip_prefix('v').unwrap_or(tag)).map(|version| (version, tag))
-    });
+    let versions = tags
+        .iter()
+        .filter_map(|tag| Version::parse(tag.strip_prefix('v').unwrap_or(tag)).map(|version| (version, tag)));
     let allowed = versions.filter(|(version, _)| {
         let prerelease = version.prerelease.is_empty()
             || selection.prereleases.as_ref().is_some_and(|identifiers| {

@@ -19,7 +19,8 @@ impl Resource {
     /// The names of a document.
     #[must_use]
     pub fn of(node: &Node) -> Resource {
-        let metadata = |name: &str| node.get("metadata").map(|node| text_or_empty(node, name)).unwrap_or_default();
+        let metadata =
+            |name: &str| node.get("metadata").map(|node| text_or_empty(node, name)).unwrap_or_default();
         let (name, generated) = (metadata("name"), metadata("generateName"));
         Resource {
             kind: text_or_empty(node, "kind").to_lowercase(),

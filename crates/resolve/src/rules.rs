@@ -86,7 +86,8 @@ impl Rule {
     /// A rule that matches nothing in particular is a mistake.
     pub(crate) fn check(&self) -> Result<(), String> {
         let key = self.key.as_ref().is_some_and(|key| !key.name.is_empty() || !key.path.is_empty());
-        let value = self.value.as_ref().is_some_and(|value| !value.image.is_empty() || !value.image_repo.is_empty());
+        let value =
+            self.value.as_ref().is_some_and(|value| !value.image.is_empty() || !value.image_repo.is_empty());
         if !key && !value {
             return Err("Expected KeyMatcher or ValueMatcher to be non-empty".to_owned());
         }
@@ -242,7 +243,7 @@ fn in_json(text: &str, rules: &[Rule], printer: Printer, replace: &mut Replace<'
 fn in_yaml(text: &str, rules: &[Rule], printer: Printer, replace: &mut Replace<'_>) -> Option<String> {
     let mut documents = Documents::new(text.as_bytes());
     let mut parts = Vec::new();
-    while let Some(part) = documents.next().ok()? {
+    while let Some(part) = documents.next_part().ok()? {
         let part = part.ok()?;
         // Two objects in a row are no YAML.
         if json_documents(&part.body).is_some() {

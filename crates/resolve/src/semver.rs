@@ -86,7 +86,8 @@ enum Operator {
 impl Constraints {
     /// Reads constraints.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let fails = |part: &str| format!("Parsing version constraint '{text}': Could not parse Range {part:?}");
+        let fails =
+            |part: &str| format!("Parsing version constraint '{text}': Could not parse Range {part:?}");
         let mut any = Vec::new();
         for list in text.split("||") {
             let mut all = Vec::new();
@@ -194,7 +195,10 @@ mod tests {
     fn order() {
         let mut texts = ["1.0.0", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0-alpha", "1.0.0-rc", "0.9.0", "1.0.0-1"];
         texts.sort_by_key(|text| Version::parse(text).unwrap());
-        assert_eq!(texts, ["0.9.0", "1.0.0-1", "1.0.0-alpha", "1.0.0-rc", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0"]);
+        assert_eq!(
+            texts,
+            ["0.9.0", "1.0.0-1", "1.0.0-alpha", "1.0.0-rc", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0"]
+        );
         for bad in ["1.0", "01.0.0", "v1.0.0", "1.0.0-", "1.0.0-01", "1.0.0+"] {
             assert!(Version::parse(bad).is_none(), "{bad}");
         }

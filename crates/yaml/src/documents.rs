@@ -37,7 +37,7 @@ impl<R: BufRead> Documents<R> {
     }
 
     /// The next document. What is between two separators is one, even if it is empty.
-    pub fn next(&mut self) -> io::Result<Option<Result<Part, Error>>> {
+    pub fn next_part(&mut self) -> io::Result<Option<Result<Part, Error>>> {
         if self.done {
             return Ok(None);
         }
@@ -108,7 +108,7 @@ mod tests {
     fn cut(text: &str) -> Vec<String> {
         let mut documents = Documents::new(text.as_bytes());
         let mut found = Vec::new();
-        while let Some(part) = documents.next().unwrap() {
+        while let Some(part) = documents.next_part().unwrap() {
             found.push(match part {
                 Ok(part) => format!("{}|{}|{}", part.line, part.lead, part.body),
                 Err(error) => error.to_string(),

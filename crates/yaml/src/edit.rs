@@ -227,7 +227,8 @@ fn in_flow(root: &Node, span: Span) -> bool {
 fn says_the_same(left: &Node, right: &Node) -> bool {
     match (&left.value, &right.value) {
         (Value::Sequence(left), Value::Sequence(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| says_the_same(left, right))
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| says_the_same(left, right))
         }
         (Value::Mapping(left), Value::Mapping(right)) => {
             let same = |(left, right): (&Entry, &Entry)| {
@@ -267,7 +268,9 @@ fn scalar_splice(text: &str, node: &Node, new: &str, in_flow: bool) -> Splice {
     let one_line = !new.contains(quote::is_break);
     let replaced = match node.style {
         _ if matches!(node.value, Value::Null) => double(new),
-        Style::Plain if one_line && scalar::is_plain_text(new) && forms.plain && (!in_flow || plain_in_flow(new)) => {
+        Style::Plain
+            if one_line && scalar::is_plain_text(new) && forms.plain && (!in_flow || plain_in_flow(new)) =>
+        {
             new.to_owned()
         }
         Style::Single if one_line && forms.single => format!("'{}'", new.replace('\'', "''")),
@@ -288,9 +291,14 @@ fn block_splice(text: &str, node: &Node, new: &str) -> Splice {
     let line = content.trim_end_matches(['\n', '\r']);
     let old = node.as_str().unwrap_or_default();
     let ending = |text: &str| text.len() - text.trim_end_matches('\n').len();
-    let is_line = |text: &str| !text.is_empty() && !text.contains(quote::is_break) && quote::forms(text).block;
+    let is_line =
+        |text: &str| !text.is_empty() && !text.contains(quote::is_break) && quote::forms(text).block;
     let (old_line, new_line) = (old.trim_end_matches('\n'), new.trim_end_matches('\n'));
-    if line == old_line && is_line(old_line) && is_line(new_line) && !new.starts_with(' ') && ending(old) == ending(new)
+    if line == old_line
+        && is_line(old_line)
+        && is_line(new_line)
+        && !new.starts_with(' ')
+        && ending(old) == ending(new)
     {
         let end = node.span.start + u32::try_from(line.len()).unwrap_or_default();
         return Splice { span: Span { start: node.span.start, end }, text: new_line.to_owned() };
@@ -316,7 +324,9 @@ fn block_header(text: &str, content: usize) -> (usize, &str) {
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = &before[line_start..];
     let (marks, comment) = match line.find(" #") {
-        Some(at) if line[..at].trim_end().ends_with(|c: char| "|>+-0123456789".contains(c)) => line.split_at(at),
+        Some(at) if line[..at].trim_end().ends_with(|c: char| "|>+-0123456789".contains(c)) => {
+            line.split_at(at)
+        }
         _ => (line, ""),
     };
     let marks = marks.trim_end();
@@ -374,7 +384,8 @@ fn span(start: usize, end: usize) -> Span {
 /// A new entry, or a null that becomes one, in a mapping that stands in the text.
 fn put_splice(text: &str, mapping: &Node, path: &[String], new: &str, is_json: bool) -> Option<Splice> {
     let (first, rest) = path.split_first()?;
-    let quoted = |name: &str| if is_json || !scalar::is_plain_text(name) { double(name) } else { name.to_owned() };
+    let quoted =
+        |name: &str| if is_json || !scalar::is_plain_text(name) { double(name) } else { name.to_owned() };
     let inline = |path: &[String]| {
         let (mut open, mut close) = (String::new(), String::new());
         for name in path {
@@ -445,7 +456,13 @@ fn put_splice(text: &str, mapping: &Node, path: &[String], new: &str, is_json: b
 }
 
 /// Entries below one another, with a newline before each.
-fn indented(path: &[String], new: &str, column: usize, newline: &str, quoted: &dyn Fn(&str) -> String) -> String {
+fn indented(
+    path: &[String],
+    new: &str,
+    column: usize,
+    newline: &str,
+    quoted: &dyn Fn(&str) -> String,
+) -> String {
     let mut out = String::new();
     for (depth, name) in path.iter().enumerate() {
         let indent = " ".repeat(column + 2 * depth);
@@ -562,17 +579,20 @@ mod tests {
                 "metadata: {name: a, annotations: {}}\n",
                 "metadata: {name: a, annotations: {k.io/i: \"- a: b\\n- c\\n\"}}\n",
             ),
-            (
-                "metadata: ~ # none\n",
-                "metadata: {annotations: {k.io/i: \"- a: b\\n- c\\n\"}} # none\n",
-            ),
+            ("metadata: ~ # none\n", "metadata: {annotations: {k.io/i: \"- a: b\\n- c\\n\"}} # none\n"),
             (
                 "{\n  \"image\": \"x\",\n  \"metadata\": {\n    \"annotations\": {\n      \"a\": \"b\"\n    }\n  }\n}",
                 "{\n  \"image\": \"r/a@sha256:0\",\n  \"metadata\": {\n    \"annotations\": {\n      \"k.io/i\": \"- a: b\\n- c\\n\",\n      \"a\": \"b\"\n    }\n  }\n}",
             ),
-            ("{\"image\":\"x\"}", "{\"metadata\": {\"annotations\": {\"k.io/i\": \"- a: b\\n- c\\n\"}}, \"image\":\"r/a@sha256:0\"}"),
+            (
+                "{\"image\":\"x\"}",
+                "{\"metadata\": {\"annotations\": {\"k.io/i\": \"- a: b\\n- c\\n\"}}, \"image\":\"r/a@sha256:0\"}",
+            ),
             ("a: 1", "a: 1\n+0"),
-            ("a: 1\r\nimage: x\r\n", "a: 1\r\nimage: r/a@sha256:0\r\nmetadata:\r\n  annotations:\r\n    k.io/i: |\r\n      - a: b\r\n      - c\r\n"),
+            (
+                "a: 1\r\nimage: x\r\n",
+                "a: 1\r\nimage: r/a@sha256:0\r\nmetadata:\r\n  annotations:\r\n    k.io/i: |\r\n      - a: b\r\n      - c\r\n",
+            ),
             // Aliases.
             ("x: &i nginx\nimage: *i\n", "x: &i nginx\nimage: \"r/a@sha256:0\"\n+0"),
             ("image: &i nginx\nb:\n  image: *i\n", "image: &i r/a@sha256:0\nb:\n  image: *i\n+0"),

@@ -126,6 +126,9 @@ mod tests {
     #[test]
     fn as_go_prints() {
         let node = crate::parse("{b: 1.0, a: [1e3, '<a&b>', null], c: \"x\\ty\"}").unwrap().unwrap();
-        assert_eq!(print_json(&node).unwrap(), r#"{"a":[1000,"\u003ca\u0026b\u003e",null],"b":1,"c":"x\ty"}"#);
+        assert_eq!(
+            print_json(&node).unwrap(),
+            r#"{"a":[1000,"\u003ca\u0026b\u003e",null],"b":1,"c":"x\ty"}"#
+        );
     }
 }

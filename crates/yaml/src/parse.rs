@@ -328,12 +328,7 @@ fn collection_end(style: StructureStyle, last: u32, at: granit_parser::Span) -> 
     }
 }
 
-fn scalar_value(
-    text: &str,
-    style: ScalarStyle,
-    span: Span,
-    tag: Option<&Tag>,
-) -> Result<Value, String> {
+fn scalar_value(text: &str, style: ScalarStyle, span: Span, tag: Option<&Tag>) -> Result<Value, String> {
     if let Some(tag) = tag {
         return match tag.core_suffix().or_else(|| tag.suffix_if_yaml()) {
             Some(suffix) => scalar::tagged(suffix, text),

@@ -18,8 +18,7 @@ const LONGEST_KEY: usize = 128;
 
 /// Prints a document, with a newline at its end and without a separator. Numbers that JSON has no word for are errors.
 pub fn print(node: &Node) -> Result<String, Error> {
-    let mut printer =
-        Printer { out: String::new(), column: 0, blank: true, indention: true, indent: -1 };
+    let mut printer = Printer { out: String::new(), column: 0, blank: true, indention: true, indent: -1 };
     printer.node(node, false)?;
     printer.new_line();
     Ok(printer.out)

@@ -41,9 +41,11 @@ pub(crate) fn forms(text: &str) -> Forms {
         let before_blank = next.is_none_or(|next| matches!(next, ' ' | '\t'));
         let after_blank = previous.is_none_or(|c| matches!(c, ' ' | '\t') || is_break(c));
         let (flow, both) = match (c, previous) {
-            ('#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`', None) => {
-                (true, true)
-            }
+            (
+                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+                | '`',
+                None,
+            ) => (true, true),
             ('?' | ':', None) => (true, before_blank),
             ('-', None) => (before_blank, before_blank),
             (',' | '?' | '[' | ']' | '{' | '}', _) => (true, false),
@@ -54,7 +56,8 @@ pub(crate) fn forms(text: &str) -> Forms {
         forms.flow &= !flow && !both;
         forms.plain &= !both;
         if !is_printable(c) {
-            forms = Forms { multiline: forms.multiline, plain: false, flow: false, single: false, block: false };
+            forms =
+                Forms { multiline: forms.multiline, plain: false, flow: false, single: false, block: false };
         }
         let at_edge = previous.is_none() || next.is_none();
         if c == ' ' {

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn numbers_count_as_numbers() {
-        for (left, right) in [("a2", "a10"), ("1", "a"), ("Z", "a"), ("a", "ab"), ("a-b", "ab"), ("a1", "a01")] {
+        for (left, right) in
+            [("a2", "a10"), ("1", "a"), ("Z", "a"), ("a", "ab"), ("a-b", "ab"), ("a1", "a01")]
+        {
             assert_eq!(natural(left, right), Ordering::Less, "{left} {right}");
         }
     }

@@ -51,6 +51,9 @@ fn long_scalars_are_read_as_they_are() {
     let long = "x".repeat(10 << 20);
     for text in [format!("a: {long}\n"), format!("a: \"{long}\"\n"), format!("a: |\n  {long}\n")] {
         let node = parse(&text).unwrap().unwrap();
-        assert_eq!(node.get("a").and_then(|node| node.as_str()).map(|text| text.trim().len()), Some(10 << 20));
+        assert_eq!(
+            node.get("a").and_then(|node| node.as_str()).map(|text| text.trim().len()),
+            Some(10 << 20)
+        );
     }
 }

@@ -5,7 +5,9 @@ fn prints_as_go_does() {
     let json = include_str!("print/scalars.json");
     let node = yaml::parse(json).unwrap().unwrap();
     let printed = yaml::print(&node).unwrap();
-    for (line, (found, expected)) in printed.lines().zip(include_str!("print/scalars.yaml").lines()).enumerate() {
+    for (line, (found, expected)) in
+        printed.lines().zip(include_str!("print/scalars.yaml").lines()).enumerate()
+    {
         assert_eq!(found, expected, "line {}", line + 1);
     }
     assert_eq!(printed.len(), include_str!("print/scalars.yaml").len());

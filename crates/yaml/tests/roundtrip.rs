@@ -23,11 +23,15 @@ fn tree() -> impl Strategy<Value = Tree> {
         Just("é 中: #x".to_owned()),
         Just("two\nlines\n".to_owned()),
     ];
-    let leaf = prop_oneof![(text, 0..4_u8).prop_map(|(text, style)| Tree::Scalar(text, style)), (0..4_u8).prop_map(Tree::Image)];
+    let leaf = prop_oneof![
+        (text, 0..4_u8).prop_map(|(text, style)| Tree::Scalar(text, style)),
+        (0..4_u8).prop_map(Tree::Image)
+    ];
     leaf.prop_recursive(4, 40, 5, |inner| {
         let entries = prop::collection::vec(("[a-z]{1,4}", inner.clone()), 0..5);
         prop_oneof![
-            (prop::collection::vec(inner, 0..4), any::<bool>()).prop_map(|(items, flow)| Tree::List(items, flow)),
+            (prop::collection::vec(inner, 0..4), any::<bool>())
+                .prop_map(|(items, flow)| Tree::List(items, flow)),
             (entries, any::<bool>(), 0..3_u8).prop_map(|(entries, flow, gap)| Tree::Map(entries, flow, gap)),
         ]
     })

@@ -132,9 +132,14 @@ impl Uploads {
         }
         for destination in &self.destinations {
             let bytes = Bytes::copy_from_slice(manifest);
-            let pushed = self.client.push_manifest(destination, media_type, bytes).await;
+            // A destination without a tag is named by what is pushed there.
+            let named = match destination.tag() {
+                Some(_) => destination.clone(),
+                None => destination.at(Digest::of(manifest)),
+            };
+            let pushed = self.client.push_manifest(&named, media_type, bytes).await;
             match pushed {
-                Ok(digest) => self.report.event(Event::Image { reference: destination.clone(), digest }),
+                Ok(digest) => self.report.event(Event::Image { reference: named, digest }),
                 Err(error) if self.keep_immutable_tags && is_immutable(&error) => {
                     let text = format!("{destination} is immutable and stays as it is: {}", error.kind);
                     self.report.event(Warning::new(text).into());

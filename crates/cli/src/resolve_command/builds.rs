@@ -1,0 +1,259 @@
+//! Builds of sources: each is a build of ours, with a work directory of its own and its name before every line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use builder::WorkDir;
+use oci::Reference;
+use registry::Client;
+use resolve::{Build, Builder, Built, DockerBuild, Job, Name, Origin, ProgramBuild, git_origin};
+use sandbox::{Cancel, Isolation};
+use tokio::runtime::Handle;
+
+use crate::args::{Cli, LogFormat, Verbosity};
+use crate::build_command;
+use crate::terminal::{Terminal, print_line};
+
+/// What all builds of a run share.
+pub(crate) struct Builds {
+    pub(crate) work_dir: Arc<WorkDir>,
+    pub(crate) isolation: Result<Arc<dyn Isolation>, String>,
+    pub(crate) runtime: Handle,
+    pub(crate) cancel: Cancel,
+    pub(crate) client: Client,
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Where images without a destination go.
+    pub(crate) layouts: Option<PathBuf>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) verbosity: Verbosity,
+}
+
+impl Build for Builds {
+    fn build(&self, job: &Job) -> Result<Built, String> {
+        let path = Path::new(&job.source.path);
+        let checking =
+            |reason: &str| format!("Checking if path '{}' is a directory: {reason}", path.display());
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                return Err(format!("Expected path '{}' to be a directory, but was not", path.display()));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(checking(&format!("stat {}: no such file or directory", path.display())));
+            }
+            Err(error) => return Err(checking(&error.to_string())),
+        }
+        let docker = match &job.source.builder {
+            Builder::Docker(docker) => docker,
+            Builder::Pack(_) => return Err(foreign("pack", "pack build IMAGE --publish")),
+            Builder::Program(ProgramBuild::Ko { .. }) => return Err(foreign("ko", "ko build --bare")),
+            Builder::Program(ProgramBuild::Bazel { .. }) => {
+                return Err(foreign("bazel", "a push rule of rules_oci"));
+            }
+        };
+        let absolute = std::path::absolute(path).map_err(|error| checking(&error.to_string()))?;
+        let absolute = absolute.canonicalize().map_err(|error| checking(&error.to_string()))?;
+        let mut origins = vec![Origin::Local { path: absolute.display().to_string() }];
+        origins.extend(git_origin(&absolute));
+        let place = self.place(job)?;
+        print_line(&format!(
+            "{} | starting build (using bako): {} -> {}",
+            job.image,
+            job.source.path,
+            place.name()
+        ));
+        let digest = self.build_from_dockerfile(job, docker, &absolute, &place)?;
+        print_line(&format!("{} | finished build (using bako)", job.image));
+        if let Some(destination) = job.destination.as_ref().filter(|destination| !destination.tags.is_empty())
+        {
+            origins.push(Origin::Tagged { tags: destination.tags.clone() });
+        }
+        Ok(Built { url: place.named().at(digest).to_string(), origins })
+    }
+}
+
+/// Where an image goes.
+enum Place {
+    Registry { named: Name, destinations: Vec<Reference> },
+    Layout { named: Name, directory: PathBuf },
+}
+
+impl Place {
+    fn named(&self) -> &Name {
+        match self {
+            Place::Registry { named, .. } | Place::Layout { named, .. } => named,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Place::Registry { named, .. } => named.base(),
+            Place::Layout { directory, .. } => directory.display().to_string(),
+        }
+    }
+}
+
+impl Builds {
+    fn place(&self, job: &Job) -> Result<Place, String> {
+        match (&job.destination, &self.layouts) {
+            (Some(destination), _) => {
+                let named = Name::tagged(&destination.new_image)?;
+                if named.tag.is_some() || destination.new_image.contains('@') {
+                    let image = &destination.new_image;
+                    return Err(format!(
+                        "Expected destination '{image}' to have neither a tag nor a digest; list tags in its field tags"
+                    ));
+                }
+                let reference = named.reference()?;
+                let mut destinations: Vec<Reference> =
+                    destination.tags.iter().map(|tag| reference.with_tag(tag)).collect();
+                if destinations.is_empty() {
+                    // Without a tag it is pushed by its digest.
+                    destinations.push(
+                        reference.name().parse().map_err(|error: oci::ReferenceError| error.to_string())?,
+                    );
+                }
+                Ok(Place::Registry { named, destinations })
+            }
+            (None, Some(layouts)) => {
+                let named = Name { tag: None, digest: None, ..Name::tagged(&job.image)? };
+                Ok(Place::Layout { directory: layouts.join(job.image.replace(['/', ':', '@'], "_")), named })
+            }
+            (None, None) => Err(format!(
+                "image '{0}' has a source and no destination, and there is no daemon that could keep it: add `destinations: [{{image: {0}, newImage: REGISTRY/REPOSITORY}}]` to a Config, or give --oci-layout-path",
+                job.image
+            )),
+        }
+    }
+
+    fn build_from_dockerfile(
+        &self,
+        job: &Job,
+        docker: &DockerBuild,
+        path: &Path,
+        place: &Place,
+    ) -> Result<oci::Digest, String> {
+        let lines = Prefixed { name: job.image.clone() };
+        let terminal = Arc::new(Terminal::to(Box::new(lines), self.log_format, self.verbosity));
+        let args = Cli::read(command_line(docker, path).into_iter().map(Into::into));
+        let (cli, _) = args.map_err(|error| {
+            let error = crate::usage_error(&error);
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("rawOptions of image '{}': {}{hint}", job.image, error.message)
+        })?;
+        let work_dir = WorkDir::create(self.work_dir.path()).map_err(|error| error.to_string())?;
+        let isolation = self.isolation.clone();
+        let prepared = build_command::prepare(
+            &cli.build,
+            Arc::new(work_dir),
+            isolation,
+            terminal.clone(),
+            &self.cancel,
+            &self.runtime,
+        );
+        let mut options = prepared.map_err(|error| format!("{error:#}"))?;
+        options.client = self.client.clone();
+        options.cache_dir.clone_from(&self.cache_dir);
+        options.outputs.builder_output = None;
+        match place {
+            Place::Registry { destinations, .. } => {
+                options.outputs.destinations.clone_from(destinations);
+                options.outputs.no_push = false;
+            }
+            Place::Layout { directory, .. } => {
+                std::fs::create_dir_all(directory)
+                    .map_err(|error| format!("{}: {error}", directory.display()))?;
+                options.outputs.oci_layout_path = Some(directory.clone());
+            }
+        }
+        match builder::build(&options, self.runtime.clone()) {
+            Ok(outcome) => Ok(outcome.digest),
+            Err(error) => {
+                terminal.error(&error, 1);
+                Err(format!("Building image from '{}': {}", job.source.path, error.message))
+            }
+        }
+    }
+}
+
+/// A source's options as flags of a build of ours. Bases are always looked up, and nothing of an earlier build is
+/// used, so `pull` and `noCache` ask for what is done anyway.
+fn command_line(docker: &DockerBuild, path: &Path) -> Vec<String> {
+    let file = if docker.file.is_empty() { "Dockerfile" } else { &docker.file };
+    let mut line = vec![
+        "bako".to_owned(),
+        "--no-push".to_owned(),
+        format!("--context={}", path.display()),
+        format!("--dockerfile={}", path.join(file).display()),
+    ];
+    for (flag, value) in [("target", &docker.target), ("platform", &docker.platform)] {
+        if !value.is_empty() {
+            line.push(format!("--{flag}={value}"));
+        }
+    }
+    let mut options = docker.raw_options.iter().peekable();
+    while let Some(option) = options.next() {
+        // Docker takes it from the directory of the context too.
+        let file = match option.as_str() {
+            "-f" | "--file" => options.next().map(String::as_str),
+            other => other.strip_prefix("--file=").or_else(|| other.strip_prefix("-f=")),
+        };
+        match file {
+            Some(file) => line.push(format!("--dockerfile={}", path.join(file).display())),
+            None => line.push(option.clone()),
+        }
+    }
+    line
+}
+
+fn foreign(program: &str, remedy: &str) -> String {
+    format!(
+        "{program} needs a docker daemon to keep its image, and there is none: push with `{remedy}` first and name the image by an override, or build from a Dockerfile"
+    )
+}
+
+/// Standard error, with a name before each line.
+struct Prefixed {
+    name: String,
+}
+
+impl Write for Prefixed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut out = Vec::with_capacity(bytes.len() + self.name.len() + 3);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            out.extend_from_slice(self.name.as_bytes());
+            out.extend_from_slice(b" | ");
+            out.extend_from_slice(line);
+        }
+        std::io::stderr().write_all(&out)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_flags() {
+        let check = |docker: DockerBuild, expected: &str| {
+            assert_eq!(command_line(&docker, Path::new("/src")).join(" "), expected);
+        };
+        check(DockerBuild::default(), "bako --no-push --context=/src --dockerfile=/src/Dockerfile");
+        check(
+            DockerBuild {
+                target: "t".into(),
+                platform: "linux/arm64".into(),
+                file: "sub/Dockerfile".into(),
+                raw_options: ["--build-arg", "A=b", "-f", "other"].map(String::from).into(),
+                ..DockerBuild::default()
+            },
+            "bako --no-push --context=/src --dockerfile=/src/sub/Dockerfile --target=t --platform=linux/arm64 --build-arg A=b --dockerfile=/src/other",
+        );
+    }
+}

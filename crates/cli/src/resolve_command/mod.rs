@@ -1,0 +1,10 @@
+//! `bako resolve`, and `kbld` where the program is called by that name: digests for the images of manifests.
+
+mod args;
+mod builds;
+mod kbld;
+mod run;
+
+pub(crate) use args::ResolveArgs;
+pub(crate) use kbld::{is_called, run_as_kbld};
+pub(crate) use run::{Manner, run};
