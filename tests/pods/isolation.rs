@@ -46,7 +46,7 @@ RUN useradd -m -u 4000 -s /bin/sh builder && mkdir /srv/app && echo data > /srv/
 FROM BASE
 ENV DEBIAN_FRONTEND=noninteractive
 RUN apt-get install -y -qq --no-install-recommends /debs/compiler/*.deb > /dev/null \
- && rm -rf /var/log/* /var/cache/ldconfig /var/cache/debconf/*-old /debs
+ && rm -rf /var/log/* /var/cache/apt/*.bin /var/cache/ldconfig /var/cache/debconf/*-old /debs
 COPY hello.c /src/
 WORKDIR /src
 RUN gcc -O2 -o hello hello.c && ./hello && gcc -O2 -static -o static hello.c && ./static > said

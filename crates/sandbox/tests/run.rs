@@ -4,6 +4,7 @@
 //! is reported as an ignored test with the reason as its name.
 
 mod fixture;
+mod hostile;
 
 use std::ffi::OsString;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -62,7 +63,7 @@ fn main() -> std::process::ExitCode {
             trials
                 .push(Trial::test(format!("{name}: {title}"), move || check_script(&way, script, expected)));
         }
-        for &(title, case) in CASES {
+        for &(title, case) in CASES.iter().chain(hostile::CASES) {
             let way = way.clone();
             trials.push(Trial::test(format!("{name}: {title}"), move || case(&Fixture::new(&way)?)));
         }

@@ -122,6 +122,10 @@ impl<'a> Caller<'a> {
         let held = whole.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count();
         whole.push(b'/');
         whole.extend(path);
+        if whole.len() >= libc::PATH_MAX as usize {
+            // Each part of it may be short enough.
+            return Err(Errno::NAMETOOLONG);
+        }
         Ok(Whole { path: whole, held })
     }
 

@@ -96,9 +96,10 @@ impl<'a> Tracer<'a> {
         self.pending.remove(&task);
         self.spaces.remove(&task);
         self.early.remove(&task);
+        self.early.retain(|&child| !kill_orphan(child));
         if task == self.main && self.exit.is_none() {
             self.exit = Some(exit);
-            for process in self.supervisor.tasks.processes() {
+            for process in self.supervisor.tasks.processes().into_iter().chain(self.early.drain()) {
                 let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
             }
         }
@@ -114,7 +115,11 @@ impl<'a> Tracer<'a> {
             }
             libc::PTRACE_EVENT_STOP => {
                 if self.supervisor.tasks.get(task).is_none() {
-                    self.early.insert(task);
+                    if self.exit.is_some() {
+                        let _ = kill(Pid::from_raw(task), Signal::SIGKILL);
+                    } else if !kill_orphan(task) {
+                        self.early.insert(task);
+                    }
                 } else if signal == libc::SIGTRAP {
                     go_on(task, 0);
                 } else {
@@ -254,6 +259,19 @@ impl<'a> Tracer<'a> {
         }
         go_on(process, 0);
     }
+}
+
+/// Kills a process whose parent was killed before it told us of the birth: nobody will, and who it is is not known. True
+/// if it was one.
+fn kill_orphan(child: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    // The orphans of a RUN become ours.
+    let is_orphan = parent == Some(std::process::id());
+    if is_orphan {
+        let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+    }
+    is_orphan
 }
 
 fn go_on(task: i32, signal: i32) {
