@@ -15,7 +15,7 @@ fn command() -> Command {
 #[test]
 fn completions() {
     for (shell, file) in [(Shell::Bash, "bako.bash"), (Shell::Zsh, "_bako"), (Shell::Fish, "bako.fish")] {
-        check_file(&format!("completions/{file}"), |_| {
+        check_file(&format!("docs/completions/{file}"), |_| {
             let mut text = Vec::new();
             generate(shell, &mut command(), "bako", &mut text);
             String::from_utf8(text).unwrap()
