@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use layer::{ReadError, Sink, Tree, TreePath};
+use layer::{Content, Metadata, ReadError, Sink, Tree, TreePath};
 use rustix::fs::Mode;
 
 use crate::apply::Applier;
@@ -237,12 +237,14 @@ impl Workspace {
     }
 
     /// Prepares a run. `tree` is what the layers so far add up to; what the run does at `ignored` paths and below
-    /// them is not looked for.
+    /// them is not looked for. Directories of `made`, outermost first, which the tree has not, are there as if the
+    /// run had made them, and so are among its changes.
     pub fn begin(
         &mut self,
         tree: &Tree,
         stubs: &[Stub],
         ignored: &[TreePath],
+        made: &[(TreePath, Metadata)],
     ) -> Result<Run, WorkspaceError> {
         let mut stubs = stubs.to_vec();
         // Directories come before what is in them.
@@ -254,8 +256,13 @@ impl Workspace {
             ignored: ignored.to_vec(),
         };
         match self.shape {
-            Shape::InPlace => self.begin_in_place(tree, stubs, excluded),
-            Shape::Stacked => self.begin_stacked(tree, &stubs, excluded),
+            Shape::InPlace => {
+                if !made.is_empty() {
+                    self.with_sink(tree, |sink| make(made, sink))?;
+                }
+                self.begin_in_place(tree, stubs, excluded)
+            }
+            Shape::Stacked => self.begin_stacked(tree, &stubs, excluded, made),
         }
     }
 
@@ -286,6 +293,7 @@ impl Workspace {
         tree: &Tree,
         stubs: &[Stub],
         excluded: Excluded,
+        made: &[(TreePath, Metadata)],
     ) -> Result<Run, WorkspaceError> {
         let own = self.numbered("run");
         let failed = |source| self.failed("begin a run", source);
@@ -293,6 +301,13 @@ impl Workspace {
         self.make_directory(&own).map_err(failed)?;
         self.make_tree_root(&upper, tree).map_err(failed)?;
         self.make_directory(&work).map_err(failed)?;
+        if !made.is_empty() {
+            let below = self.below().map_err(failed)?;
+            let root = self.home.root.sub(&upper).map_err(failed)?;
+            let mut writer = LowerWriter::new(&root, tree, &below, self.ownership.clone());
+            make(made, &mut writer)?;
+            writer.finish().map_err(failed)?;
+        }
         let mut lower: Vec<PathBuf> = self.lowers.iter().rev().map(Lower::path).collect();
         // Beneath everything a stub leaves no trace in the upper directory.
         if self.lay_out(&under, tree, stubs)? {
@@ -422,7 +437,15 @@ impl Workspace {
     }
 }
 
-/// What a root is like before a run, and what the tree has and the root has not: both come in order.
+fn make(directories: &[(TreePath, Metadata)], sink: &mut dyn Sink) -> Result<(), WorkspaceError> {
+    directories.iter().try_for_each(|(path, metadata)| {
+        let put = sink.put(path, metadata, Content::Directory);
+        put.map_err(|source| ReadError::Sink { path: path.clone(), source }.into())
+    })
+}
+
+/// What the tree's part of a root is like before a run, and what the tree has and the root has not: both come in
+/// order. What the tree has not is a change, whoever made it.
 fn record(root: &Root, tree: &Tree, excluded: &Excluded) -> io::Result<(Record, BTreeSet<TreePath>)> {
     let mut record = Record::default();
     let mut absent = BTreeSet::new();
@@ -436,8 +459,9 @@ fn record(root: &Root, tree: &Tree, excluded: &Excluded) -> io::Result<(Record, 
         while let Some(missing) = expected.next_if(|path| **path < found.path) {
             absent.insert(missing.clone());
         }
-        expected.next_if(|path| **path == found.path);
-        record.insert(&found.path, &found.stat);
+        if expected.next_if(|path| **path == found.path).is_some() {
+            record.insert(&found.path, &found.stat);
+        }
         if found.stat.is_directory() {
             walk.enter(&found)?;
         }

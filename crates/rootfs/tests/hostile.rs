@@ -604,12 +604,12 @@ fn stacked(place: &Place, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
     let mut tree = Tree::new();
     let index = common::apply(&mut workspace, layers[0], &tree).unwrap();
     tree.apply(0, &index);
-    let first = workspace.begin(&tree, &[], &[]).unwrap();
+    let first = workspace.begin(&tree, &[], &[], &[]).unwrap();
     workspace.changes(first, &tree, None, &mut Discard).unwrap();
     let applied = common::apply(&mut workspace, layers[1], &tree);
     let shown = applied.map_err(|error| format!("{error:?}")).and_then(|index| {
         tree.apply(1, &index);
-        let second = workspace.begin(&tree, &[], &[]).unwrap();
+        let second = workspace.begin(&tree, &[], &[], &[]).unwrap();
         let RunRoot::Stacked { lower, upper, work } = &second.root else { unreachable!() };
         let overlay = common::Overlay::mount(&place.root.with_file_name("merged"), lower, upper, work)?;
         Ok(shown_with_tree(&overlay.at, &tree))

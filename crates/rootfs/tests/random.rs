@@ -199,7 +199,7 @@ fn check(seed: u64) -> bool {
         let stubs = [Stub { path: TreePath::new("proc").unwrap(), kind: StubKind::Directory }];
         let (seed, mut outcomes) = (dice.0.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1, Vec::new());
         for (shape, workspace) in &mut workspaces {
-            let run = workspace.begin(&tree, &stubs, &[]).unwrap();
+            let run = workspace.begin(&tree, &stubs, &[], &[]).unwrap();
             let mut overlay = None;
             let root = match &run.root {
                 RunRoot::InPlace { directory } | RunRoot::Described { directory, .. } => directory.clone(),

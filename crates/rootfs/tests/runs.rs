@@ -207,7 +207,7 @@ fn run(
     merged: &Path,
     text: &str,
 ) -> Result<Outcome, String> {
-    let run = workspace.begin(tree, stubs, &[]).unwrap();
+    let run = workspace.begin(tree, stubs, &[], &[]).unwrap();
     let look = |root: &Path| {
         common::script(root, text);
         common::directory(root, &HIDDEN)

@@ -101,7 +101,7 @@ fn check(case: &Case, shape: Shape) {
         stubs.iter().map(|(path, kind)| Stub { path: TreePath::new(path).unwrap(), kind: *kind }).collect();
     for stubs in [&stubs[..], &[]] {
         let again = stubs.is_empty();
-        let run = workspace.begin(&tree, stubs, &[]).unwrap();
+        let run = workspace.begin(&tree, stubs, &[], &[]).unwrap();
         let look = |root: &Path| match again {
             true => assert_eq!(common::directory(root, &[]), common::tree(&tree, &[]), "{name}, {shape:?}"),
             false => common::script(root, text),
@@ -166,7 +166,7 @@ fn the_image_is_in_the_way() {
         tree.apply(0, &common::apply(&mut workspace, &common::tar(&source), &tree).unwrap());
         for (path, kind) in [("etc/hosts", DIRECTORY), ("mnt", FILE)] {
             let stub = Stub { path: TreePath::new(path).unwrap(), kind };
-            let error = workspace.begin(&tree, &[stub], &[]).unwrap_err();
+            let error = workspace.begin(&tree, &[stub], &[], &[]).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot make a mount target at /{path}"), "{shape:?}");
         }
     }

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use dockerfile::instruction::{Network, Run, Script};
-use layer::{Content, Metadata, ReadError, Tree, TreePath};
+use layer::{Metadata, Tree, TreePath};
 use sandbox::{Exit, Process, RunError, User};
 
 use self::mask::MaskedOutput;
@@ -26,9 +26,6 @@ use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::new_layer::NewLayer;
 use crate::stage::Stage;
-
-/// The host name inside a RUN, which is what BuildKit's users find there.
-const HOSTNAME: &str = "buildkitsandbox";
 
 pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
     let engine = around.engine;
@@ -59,28 +56,19 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     let working_dir = stage.working_dir()?;
     let missing = missing_directories(&tree, &working_dir)?;
     let workspace = stage.materialise(engine)?;
-    // A working directory that the base only names is made for the process. It gets into the layer if the
-    // process leaves something in it; runtimes make it otherwise.
-    if !missing.is_empty() {
-        let metadata =
-            Metadata { mode: 0o755, uid: who.uid, gid: who.gid, mtime: engine.now(), ..Metadata::default() };
-        workspace
-            .with_sink(&tree, |sink| {
-                missing.iter().try_for_each(|path| {
-                    let put = sink.put(path, &metadata, Content::Directory);
-                    put.map_err(|source| ReadError::Sink { path: path.clone(), source }.into())
-                })
-            })
-            .during("work directory")?;
-    }
-    let root =
-        workspace.begin(&tree, &mounts.stubs, &engine.options.ignored_paths).during("work directory")?;
+    // A working directory that is not there, as one that the base only names, is made for the process, and is in the
+    // layer, as with BuildKit.
+    let metadata =
+        Metadata { mode: 0o755, uid: who.uid, gid: who.gid, mtime: engine.now(), ..Metadata::default() };
+    let made: Vec<_> = missing.into_iter().map(|path| (path, metadata.clone())).collect();
+    let ignored = &engine.options.ignored_paths;
+    let root = workspace.begin(&tree, &mounts.stubs, ignored, &made).during("work directory")?;
     let process = Process {
         argv: command.iter().map(OsString::from).collect(),
         env: environment,
         cwd: absolute(&working_dir),
         user: User { uid: who.uid, gid: who.gid, groups: who.groups },
-        hostname: HOSTNAME.to_owned(),
+        hostname: engine.hostname().to_owned(),
         network: network(run),
         mounts: mounts.mounts.clone(),
     };
@@ -110,7 +98,7 @@ pub(crate) fn foresee(engine: &Engine, run: &Run) -> Result<()> {
         env: Vec::new(),
         cwd: PathBuf::from("/"),
         user: User::default(),
-        hostname: HOSTNAME.to_owned(),
+        hostname: engine.hostname().to_owned(),
         network: network(run),
         mounts: mounts::foresee(engine, run)?,
     };
