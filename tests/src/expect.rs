@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 pub struct Expect {
     /// Comments at the top, kept when the file is written again; the first is the rule the case is about.
     pub comments: Vec<String>,
-    /// The one isolation the case is for, and why it is not for the others.
-    pub isolation: Option<(String, String)>,
+    /// The isolations the case is for, and why it is not for the others.
+    pub isolation: Option<(Vec<String>, String)>,
     /// Base images wanted beside busybox: folders of `tests/bases`.
     pub bases: Vec<String>,
     /// Variables of the environment of the build, `NAME=VALUE`.
@@ -68,8 +68,9 @@ impl Expect {
         let words = value.split_whitespace().map(str::to_owned);
         match key {
             "isolation" => {
-                let (name, reason) = value.split_once(": ").context("write `isolation: NAME: REASON`")?;
-                self.isolation = Some((name.to_owned(), reason.to_owned()));
+                let (names, reason) = value.split_once(": ").context("write `isolation: NAMES: REASON`")?;
+                let names = names.split_whitespace().map(str::to_owned).collect();
+                self.isolation = Some((names, reason.to_owned()));
             }
             "bases" => self.bases.extend(words),
             "env" => self.environment.push(value.to_owned()),
@@ -95,8 +96,8 @@ impl Expect {
             text.push('\n');
         };
         self.comments.iter().for_each(|comment| line(comment));
-        if let Some((name, reason)) = &self.isolation {
-            line(&format!("isolation: {name}: {reason}"));
+        if let Some((names, reason)) = &self.isolation {
+            line(&format!("isolation: {}: {reason}", names.join(" ")));
         }
         if !self.bases.is_empty() {
             line(&format!("bases: {}", self.bases.join(" ")));
@@ -135,7 +136,7 @@ mod tests {
             "# why\nargs: --target a\nwarning: w\nconfig:\n  User: \"x\"\nhistory:\n  layer RUN x\n\
              tree:\n  /a dir 0755 0:0\n  - /b\n",
             "# why\nerror: no such stage\nexit: 1\n",
-            "# why\nisolation: ns: it is: so\nbases: a b\nenv: A=b c\nargs: -a -b\narg: c d\nargs: e\n\
+            "# why\nisolation: ns supervised: it is: so\nbases: a b\nenv: A=b c\nargs: -a -b\narg: c d\nargs: e\n\
              before: --build-arg A=1\nbefore:\nerror: e\nhidden: h\n",
         ];
         for text in texts {
