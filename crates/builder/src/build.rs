@@ -56,6 +56,12 @@ fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
         let text = format!("build argument {name} is declared by no ARG{hint}");
         options.report.event(Warning::new(text).into());
     }
+    for (name, why) in WITHOUT_EFFECT {
+        if options.build_args.contains_key(name) {
+            let text = format!("build argument {name} is without effect: {why}");
+            options.report.event(Warning::new(text).into());
+        }
+    }
     let graph = Graph::new(&dockerfile, &scope, &options.contexts, &platform)?;
     let target = graph.target(options.target.as_deref())?;
     let mut needed: BTreeSet<usize> = graph.reachable(target)?.into_iter().collect();
@@ -74,6 +80,15 @@ fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
     engine.clean_up()?;
     Ok(Outcome { digest: finished.manifest.digest(), timings: engine.timings })
 }
+
+/// Build arguments that mean something to BuildKit alone. `BUILDKIT_BUILD_NAME` is left out: it is for its
+/// display, and nobody misses it.
+const WITHOUT_EFFECT: [(&str, &str); 4] = [
+    ("BUILDKIT_INLINE_CACHE", "no cache is put into images"),
+    ("BUILDKIT_MULTI_PLATFORM", "the result is one manifest, for one platform"),
+    ("BUILDKIT_SBOM_SCAN_CONTEXT", "no bill of materials is made"),
+    ("BUILDKIT_SBOM_SCAN_STAGE", "no bill of materials is made"),
+];
 
 /// The stages of one build.
 struct Plan<'a> {
@@ -97,7 +112,7 @@ struct Progress<'a> {
 impl Plan<'_> {
     /// A build that cannot succeed fails before anything is pulled.
     fn refuse_what_cannot_be_done(&self, engine: &Engine) -> Result<()> {
-        for instruction in self.needed.iter().flat_map(|stage| &self.dockerfile.stages[*stage].instructions) {
+        for instruction in self.needed.iter().flat_map(|stage| self.graph.instructions(*stage)) {
             refuse(instruction).map_err(|error| located(error, instruction))?;
             if let InstructionKind::Run(run) = &instruction.kind {
                 foresee(engine, run).map_err(|error| located(error, instruction))?;
@@ -107,7 +122,7 @@ impl Plan<'_> {
     }
 
     fn execute(&self, engine: &Engine, checks: Checks) -> Result<Finished> {
-        let total = self.needed.iter().map(|stage| self.dockerfile.stages[*stage].instructions.len()).sum();
+        let total = self.needed.iter().map(|stage| self.graph.instructions(*stage).len()).sum();
         let mut progress =
             Progress { sources: Sources::default(), uploads: engine.uploads(), checks, begun: 0, total };
         for &number in self.needed {
@@ -154,7 +169,7 @@ impl Plan<'_> {
         let instructions: Vec<(&Instruction, bool)> = triggered
             .iter()
             .map(|instruction| (instruction, true))
-            .chain(written.instructions.iter().map(|instruction| (instruction, false)))
+            .chain(self.graph.instructions(number).iter().map(|instruction| (instruction, false)))
             .collect();
         for (position, (instruction, is_trigger)) in instructions.iter().enumerate() {
             let blame = |error: Error| {
@@ -177,7 +192,7 @@ impl Plan<'_> {
 
     /// The other stages that are built and have a RUN, and so need a directory.
     fn others(&self, number: usize) -> impl Iterator<Item = usize> {
-        let runs = |stage: &usize| self.dockerfile.stages[*stage].instructions.iter().any(is_run);
+        let runs = |stage: &usize| self.graph.instructions(*stage).iter().any(is_run);
         self.needed.iter().copied().filter(move |other| *other != number).filter(move |other| runs(other))
     }
 

@@ -28,6 +28,8 @@ pub struct Node {
     pub platform: Option<String>,
     /// Variables in `FROM` that have no value.
     pub undefined: Vec<Spanned<String>>,
+    /// A named context is called like it, and is there in its place: nothing of what is written is done.
+    pub replaced: bool,
 }
 
 /// The stages of a Dockerfile and what they start from.
@@ -115,10 +117,18 @@ impl<'a> Graph<'a> {
                 None => None,
             };
             let wanted = platform.as_deref().unwrap_or(&graph.platform);
-            let base = graph.named(index, &base, wanted).unwrap_or_else(|| image(&base));
-            graph.nodes.push(Node { base, platform, undefined });
+            let instead = stage.name.as_ref().and_then(|name| graph.context(name, wanted));
+            let replaced = instead.is_some();
+            let base = instead.or_else(|| graph.named(index, &base, wanted)).unwrap_or_else(|| image(&base));
+            graph.nodes.push(Node { base, platform, undefined, replaced });
         }
         Ok(graph)
+    }
+
+    /// What is done in a stage after its `FROM`.
+    #[must_use]
+    pub fn instructions(&self, stage: usize) -> &'a [Instruction] {
+        if self.nodes[stage].replaced { &[] } else { &self.dockerfile.stages[stage].instructions }
     }
 
     /// The stage to build: the one named, by name or by index, or the last.
@@ -178,7 +188,7 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        for from in self.dockerfile.stages[stage].instructions.iter().flat_map(Instruction::froms) {
+        for from in self.instructions(stage).iter().flat_map(Instruction::froms) {
             sources.push(Spanned { value: self.origin(stage, from)?, span: from.span });
         }
         Ok(sources)

@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::instruction::{Arg as ArgInstruction, Declaration};
 use crate::location::Location;
 use crate::{
-    Dockerfile, Escape, GlobalScope, Graph, GraphError, InstructionKind, Mount, MountFlag, Origin, Span,
-    Stage, Word, expand,
+    Dockerfile, Escape, GlobalScope, Graph, GraphError, Instruction, InstructionKind, Mount, MountFlag,
+    Origin, Span, Stage, Word, expand,
 };
 
 /// What a target can be given.
@@ -109,7 +109,7 @@ impl Outline {
                 Origin::Stage(base) => variables.get(&base).cloned().unwrap_or_default(),
                 _ => BTreeMap::new(),
             };
-            let after = gathering.stage(&dockerfile.stages[index], base);
+            let after = gathering.stage(&dockerfile.stages[index], graph.instructions(index), base);
             variables.insert(index, after);
         }
         Ok(gathering.finish(&dockerfile.stages[target]))
@@ -151,13 +151,18 @@ impl<'a> Gathering<'a> {
     }
 
     /// Goes through a stage; `variables` are those of the stage it starts from, and come back as it leaves them.
-    fn stage(&mut self, stage: &Stage, mut variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fn stage(
+        &mut self,
+        stage: &Stage,
+        instructions: &[Instruction],
+        mut variables: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         for word in [Some(&stage.base), stage.platform.as_ref()].into_iter().flatten() {
             for name in uses(word, self.escape, self.scope) {
                 self.use_global(&name);
             }
         }
-        for instruction in &stage.instructions {
+        for instruction in instructions {
             match &instruction.kind {
                 InstructionKind::Arg(arg) => self.arg(arg, &mut variables),
                 InstructionKind::Env(env) => {

@@ -60,7 +60,7 @@ pub struct Linter<'a> {
     dockerfile: &'a Dockerfile,
     check: Check,
     /// Where a comment `# check=skip=Rule` stands directly above an instruction.
-    skips: Vec<(Span, Check)>,
+    own: Vec<(Span, Check)>,
     /// How the stages that were checked leave things to those that start from them.
     states: BTreeMap<usize, State>,
     /// What was told.
@@ -80,7 +80,13 @@ impl<'a> Linter<'a> {
     pub fn new(dockerfile: &'a Dockerfile, check: Option<Check>) -> Self {
         let written = || dockerfile.directives.check.as_ref().map(|check| check.value.clone());
         let check = check.or_else(written).unwrap_or_default();
-        Linter { dockerfile, check, skips: skips(dockerfile), states: BTreeMap::new(), found: HashSet::new() }
+        Linter {
+            dockerfile,
+            check,
+            own: own_checks(dockerfile),
+            states: BTreeMap::new(),
+            found: HashSet::new(),
+        }
     }
 
     /// The rules about the file as a whole and its `FROM` lines, those of stages that are not built
@@ -120,7 +126,7 @@ impl<'a> Linter<'a> {
             state.instruction(&around, trigger);
         }
         let mut warnings = Vec::new();
-        for instruction in &self.dockerfile.stages[stage].instructions {
+        for instruction in graph.instructions(stage) {
             warnings.extend(state.instruction(&around, instruction));
         }
         warnings.extend(std::mem::take(&mut state.overridden));
@@ -161,37 +167,42 @@ impl<'a> Linter<'a> {
         warnings
     }
 
+    /// The file's `# check=` together with that of the instruction: `skip` does not reach experimental rules,
+    /// which only `experimental` switches on.
     fn is_checked(&self, warning: &Warning) -> bool {
         let name = warning.rule.name();
-        let checked = if warning.rule.is_experimental() {
-            self.check.experimental.contains(name)
-        } else {
-            !self.check.skip.contains(name)
-        };
         let here = |place: &Span| place.start <= warning.span.start && warning.span.end <= place.end;
-        checked && !self.skips.iter().any(|(place, check)| here(place) && check.skip.contains(name))
+        let own = self.own.iter().filter(|(place, _)| here(place)).map(|(_, check)| check);
+        let mut checks = std::iter::once(&self.check).chain(own);
+        if warning.rule.is_experimental() {
+            checks.any(|check| check.experimental.contains(name))
+        } else {
+            !checks.any(|check| check.skip.contains(name))
+        }
     }
 }
 
-/// The comments that switch rules off for one instruction.
-fn skips(dockerfile: &Dockerfile) -> Vec<(Span, Check)> {
+/// The comments that switch rules off or on for one instruction; of several above one, the first counts.
+fn own_checks(dockerfile: &Dockerfile) -> Vec<(Span, Check)> {
     let stages = &dockerfile.stages;
     let of_stages = stages.iter().map(|stage| (stage.span, &stage.comments));
     let instructions = stages.iter().flat_map(|stage| &stage.instructions);
     let of_instructions = instructions.map(|instruction| (instruction.span, &instruction.comments));
     let of_args = dockerfile.global_args.iter().map(|arg| (arg.span, &arg.comments));
     let comments = of_stages.chain(of_instructions).chain(of_args);
-    let checks = comments.flat_map(|(span, comments)| {
-        comments.iter().filter_map(|comment| check_comment(comment)).map(move |check| (span, check))
+    let checks = comments.filter_map(|(span, comments)| {
+        let first = comments.iter().find_map(|comment| check_comment(comment))?;
+        // One that cannot be read changes nothing.
+        Some((span, first.ok()?))
     });
     checks.collect()
 }
 
-/// `check=skip=Rule`, written like the directive; anything else is a comment like others.
-fn check_comment(comment: &str) -> Option<Check> {
+/// `check=skip=Rule`, written like the directive, up to the first blank; anything else is a comment like others.
+fn check_comment(comment: &str) -> Option<Result<Check, String>> {
     let (key, value) = comment.split_once('=')?;
     let is_check = key.trim().eq_ignore_ascii_case("check");
-    is_check.then(|| Check::parse(value.trim()).ok()).flatten()
+    is_check.then(|| Check::parse(value.split_whitespace().next().unwrap_or_default()))
 }
 
 /// The triggers a stage leaves to those that start from it. What is no instruction fails in the build.

@@ -236,7 +236,7 @@ fn copy_ignored_file(verb: &str, path: &str, ignore: &Ignore, span: Span) -> Opt
 }
 
 fn legacy(is_legacy: bool, instruction: &Instruction) -> Option<Warning> {
-    let keyword = instruction.keyword();
+    let keyword = first_word(&instruction.text);
     is_legacy.then(|| {
         let message = format!(
             "\"{keyword} key=value\" should be used instead of legacy \"{keyword} key value\" format"
