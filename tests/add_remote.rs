@@ -242,6 +242,86 @@ fn secrets_are_sent_to_their_server_alone() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_download_is_kept_as_long_as_it_is_the_same() -> Result<()> {
+    if !can_look_inside() {
+        return Ok(());
+    }
+    let fixture = Fixture::new()?;
+    let cache = fixture.folder.path().join("cache");
+    let directory = cache.display().to_string();
+    let contents = |text: &str| -> Result<()> {
+        for name in ["tagged", "dated", "undated", "private/tagged"] {
+            fixture.web.write(name, text)?;
+        }
+        Ok(())
+    };
+    let secret = fixture.folder.path().join("header");
+    fs::write(&secret, AUTHORIZATION)?;
+    let secret = format!("id=HTTP_AUTH_HEADER_{},src={}", fixture.web.address, secret.display());
+    let with = ["--cache-dir", &directory, "--secret", &secret];
+    let line = "ADD http://WEB/tagged http://WEB/dated http://WEB/undated http://WEB/private/tagged?signature=hidden /d/\n\
+                ADD http://WEB/tagged /again";
+    let build = |arguments: &[&str]| -> Result<std::collections::BTreeMap<String, String>> {
+        fixture.build(line, arguments)?.success()?;
+        Image::pull(&fixture.registry.reference("app:latest"))?.tree()
+    };
+    contents("one")?;
+    let first = build(&with)?;
+    let second = build(&with)?;
+    ensure!(first == second, "{first:?}\n{second:?}");
+    let asked = |name: &str| fixture.web.answers(name).join(" ");
+    // The second ADD of a build finds what the first has kept.
+    ensure!(asked("/tagged") == "200 304 304 304", "{}", asked("/tagged"));
+    ensure!(asked("/private/tagged") == "200 304", "{}", asked("/private/tagged"));
+    ensure!(asked("/dated") == "200 304" && asked("/undated") == "200 200");
+    // Another file has another tag.
+    contents("two")?;
+    // The server's clock has not moved on, but the tag tells.
+    let third = build(&with)?;
+    for (path, text) in [("/again", "two"), ("/d/tagged", "two"), ("/d/undated", "two"), ("/d/dated", "one")]
+    {
+        ensure!(third[path].contains(text), "{third:?}");
+    }
+    ensure!(asked("/tagged").ends_with("304 304 200 304"), "{}", asked("/tagged"));
+    // What was damaged is fetched again, and who may not have it does not get it.
+    for entry in fs::read_dir(cache.join("blobs/sha256"))? {
+        let path = entry?.path();
+        if fs::read(&path)? == b"two" {
+            fs::write(path, "owt")?;
+        }
+    }
+    ensure!(build(&with)? == third);
+    ensure!(asked("/tagged").ends_with("304 200 304"), "{}", asked("/tagged"));
+    let finished = fixture.build(line, &["--cache-dir", &directory])?;
+    ensure!(finished.code == 1 && finished.stderr.contains("401"), "{}", finished.stderr);
+    // No URL is kept, as it may be signed.
+    for entry in fs::read_dir(cache.join("downloads"))? {
+        let text = fs::read_to_string(entry?.path())?;
+        ensure!(!text.contains("hidden") && !text.contains(&fixture.web.address), "{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_download_may_have_a_limit() -> Result<()> {
+    let fixture = Fixture::new()?;
+    fixture.web.write("three", "123")?;
+    for (limit, code) in [("3", 0), ("2", 1), ("1k", 0)] {
+        let finished = fixture.build("ADD http://WEB/three /", &["--download-limit", limit])?;
+        ensure!(finished.code == code, "{limit}: {}", finished.stderr);
+        if code == 1 {
+            let says = "it has more than the allowed 2 bytes";
+            ensure!(
+                finished.stderr.contains(says) && finished.stderr.contains("--download-limit"),
+                "{}",
+                finished.stderr
+            );
+        }
+    }
+    Ok(())
+}
+
 /// When every commit was made, as `run_git` has it.
 const COMMITTED: i64 = 1_500_000_000;
 

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 pub const MODIFIED: i64 = 1_445_412_480;
 const LAST_MODIFIED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
 
-/// A running server. Paths below `/private/` want an authorization, `/redirect/x` leads to `/x`, a path that ends in a
-/// slash is an empty document, and what is put becomes a file of its type and its body.
+/// A running server. A file has a `Last-Modified`, but for those whose name has `undated` in it, and an `ETag` of its
+/// contents if its name has `tagged` in it; who has it already is told so. Paths below `/private/` want an
+/// authorization, `/redirect/x` leads to `/x`, a path that ends in a slash is an empty document, and what is put becomes
+/// a file of its type and its body.
 #[derive(Debug)]
 pub struct Web {
     /// `127.0.0.1:PORT`
@@ -33,6 +35,8 @@ struct State {
     authorization: String,
     /// Paths that were asked for, with the authorization that came along.
     requests: Mutex<Vec<(String, String)>>,
+    /// Files that were asked for, with the status of the answer.
+    answers: Mutex<Vec<(String, String)>>,
     stop: AtomicBool,
 }
 
@@ -81,6 +85,15 @@ impl Web {
     pub fn authorizations(&self, path: &str) -> Vec<String> {
         let requests = self.state.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().filter(|(asked, _)| asked == path).map(|(_, sent)| sent.clone()).collect()
+    }
+}
+
+impl Web {
+    /// The statuses of the answers to requests for a file.
+    #[must_use]
+    pub fn answers(&self, path: &str) -> Vec<String> {
+        let answers = self.state.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().filter(|(asked, _)| asked == path).map(|(_, status)| status.clone()).collect()
     }
 }
 
@@ -157,11 +170,25 @@ fn serve(stream: &TcpStream, state: &State) -> Result<()> {
         return answer(stream, "200 OK", "", b"");
     }
     let name = request.path.trim_start_matches('/').replace("%20", " ");
-    match std::fs::read(state.folder.join(&name)) {
-        Ok(bytes) if name.contains("undated") => answer(stream, "200 OK", "", &bytes),
-        Ok(bytes) => answer(stream, "200 OK", &format!("Last-Modified: {LAST_MODIFIED}\r\n"), &bytes),
-        Err(_) => answer(stream, "404 Not Found", "", b"no such file"),
+    let Ok(bytes) = std::fs::read(state.folder.join(&name)) else {
+        return answer(stream, "404 Not Found", "", b"no such file");
+    };
+    let mut headers = String::new();
+    let mut is_known = false;
+    if name.contains("tagged") {
+        let tag = format!("\"{}\"", String::from_utf8_lossy(&bytes).trim());
+        is_known |= request.header("if-none-match") == tag;
+        headers += &format!("ETag: {tag}\r\n");
     }
+    if !name.contains("undated") {
+        is_known |= !name.contains("tagged") && request.header("if-modified-since") == LAST_MODIFIED;
+        headers += &format!("Last-Modified: {LAST_MODIFIED}\r\n");
+    }
+    let (status, body) = if is_known { ("304 Not Modified", &b""[..]) } else { ("200 OK", &bytes[..]) };
+    let mut answers = state.answers.lock().unwrap_or_else(PoisonError::into_inner);
+    answers.push((request.path.clone(), status[..3].to_owned()));
+    drop(answers);
+    answer(stream, status, &headers, body)
 }
 
 fn answer(mut stream: &TcpStream, status: &str, headers: &str, body: &[u8]) -> Result<()> {

@@ -1,15 +1,14 @@
 //! Git repositories that a build takes files from: each becomes a directory of the work directory.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use dockerfile::{GitTime, GitUrl};
 use git::{Authorization, Checkout, Git, Location, Request, Revision, Ssh, Times};
-use sandbox::{Cancel, Secret};
-use tokio::runtime::Handle;
-use transport::Network;
+use sandbox::Secret;
 
+use crate::context::Fetching;
 use crate::copy::DirectorySource;
 use crate::engine::{Engine, thrown};
 use crate::error::{Error, Result};
@@ -18,22 +17,7 @@ use crate::event::Event;
 /// The agent that repositories are reached with by ssh, as BuildKit has it.
 const AGENT: &str = "default";
 
-/// What it takes to bring repositories here.
-#[derive(Clone, Copy)]
-pub(crate) struct Repositories<'a> {
-    /// How servers are met.
-    pub(crate) network: &'a Network,
-    /// What may be said to them, by id.
-    pub(crate) secrets: &'a BTreeMap<String, Secret>,
-    /// Sockets of SSH agents, by id.
-    pub(crate) agents: &'a BTreeMap<String, PathBuf>,
-    /// Where the network is waited for.
-    pub(crate) runtime: &'a Handle,
-    /// What ends it early.
-    pub(crate) cancel: &'a Cancel,
-}
-
-impl Repositories<'_> {
+impl Fetching<'_> {
     /// Checks out what a URL means, into a directory that is empty or is made.
     pub(crate) fn check_out(&self, url: &GitUrl, directory: &Path) -> Result<Checkout> {
         let request = request(url, self.secrets)?;
@@ -60,16 +44,9 @@ impl Engine<'_> {
         if let Some(found) = known {
             return Ok(found);
         }
-        let repositories = Repositories {
-            network: &self.options.network,
-            secrets: &self.options.secrets,
-            agents: &self.options.agents,
-            runtime: &self.runtime,
-            cancel: self.cancel(),
-        };
         let directory = self.scratch_directory("checkout")?;
         let checkout =
-            self.timings.measure("check out repositories", || repositories.check_out(url, &directory))?;
+            self.timings.measure("check out repositories", || self.fetching().check_out(url, &directory))?;
         let (location, _) = location(url)?;
         self.report(Event::Note(format!("{location} is at {}", checkout.commit)));
         let source = Rc::new(DirectorySource::open(&location.to_string(), &checkout.path, None)?);
@@ -78,7 +55,8 @@ impl Engine<'_> {
     }
 }
 
-fn location(url: &GitUrl) -> Result<(Location, Option<transport::Secret>)> {
+/// Where a repository is, and what its address says to the server.
+pub(crate) fn location(url: &GitUrl) -> Result<(Location, Option<transport::Secret>)> {
     Location::parse(&url.remote).map_err(|error| Error::new(error.to_string()))
 }
 

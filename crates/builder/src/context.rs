@@ -2,23 +2,25 @@
 //!
 //! What is not a directory already becomes one below the work directory, and goes with it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use dockerfile::GitUrl;
 use download::{Downloader, Outcome, Request};
 use layer::{Content, Metadata, Sink, TreePath};
 use rootfs::{Applier, Ownership, Root};
-use sandbox::Cancel;
+use sandbox::{Cancel, Secret};
 use tokio::runtime::Handle;
 use transport::Network;
 
-use crate::WorkDir;
 use crate::copy::{DirectorySource, FoundKind, Source};
 use crate::engine::thrown;
 use crate::error::{Context, Error, Result};
 use crate::interruptible::Patient;
+use crate::{WorkDir, checkout};
 
 /// Where the files of the build context are.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub enum ContextLocation {
     Http(String),
     /// In a tar archive that this request is for, as an object in a bucket.
     Object(Box<Request>),
+    /// In a git repository.
+    Git(Box<GitUrl>),
 }
 
 /// What it takes to bring files here.
@@ -40,6 +44,12 @@ pub enum ContextLocation {
 pub struct Fetching<'a> {
     /// How servers are met.
     pub network: &'a Network,
+    /// The most bytes that a download may have.
+    pub limit: Option<u64>,
+    /// What may be said to them, by id.
+    pub secrets: &'a BTreeMap<String, Secret>,
+    /// Sockets of SSH agents, by id.
+    pub agents: &'a BTreeMap<String, PathBuf>,
     /// Where requests run.
     pub runtime: &'a Handle,
     /// Where files go.
@@ -53,9 +63,24 @@ pub struct Fetching<'a> {
 pub struct BuildContext {
     /// Its directory.
     pub directory: PathBuf,
-    /// True for a directory of the user's. In one that was fetched no ignore file counts, since nothing was
-    /// left out of it when it was made.
-    pub is_local: bool,
+    /// Where it comes from.
+    pub origin: ContextOrigin,
+}
+
+/// Where the files of a build context come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextOrigin {
+    /// They are where the user has them.
+    Local,
+    /// From an archive. No ignore file counts there, since nothing was left out of it when it was made.
+    Archive,
+    /// From a repository. Its ignore file counts, as with Kaniko: a checkout is what it was written for.
+    Repository {
+        /// The repository, without credentials.
+        location: String,
+        /// The commit, 40 hexadecimal digits.
+        commit: String,
+    },
 }
 
 /// What a build reads as a whole, as a Dockerfile: far more than anybody writes.
@@ -69,23 +94,28 @@ impl BuildContext {
     pub fn fetch(location: ContextLocation, below: Option<&str>, fetching: Fetching<'_>) -> Result<Self> {
         let fetched = fetching.work_dir.path().join("context");
         let cancel = fetching.cancel;
-        let (directory, is_local) = match location {
-            ContextLocation::Directory(directory) => (directory, true),
+        let (directory, origin) = match location {
+            ContextLocation::Directory(directory) => (directory, ContextOrigin::Local),
             ContextLocation::Archive(path) => {
                 unpack_file(&path, &fetched, cancel)?;
-                (fetched, false)
+                (fetched, ContextOrigin::Archive)
             }
             ContextLocation::Stream(stream) => {
                 unpack(stream, &fetched, cancel).map_err(|error| error.during("standard input"))?;
-                (fetched, false)
+                (fetched, ContextOrigin::Archive)
             }
             ContextLocation::Http(url) => {
                 unpack_url(&url, &fetched, fetching)?;
-                (fetched, false)
+                (fetched, ContextOrigin::Archive)
+            }
+            ContextLocation::Git(url) => {
+                let checkout = fetching.check_out(&url, &fetched)?;
+                let location = checkout::location(&url)?.0.to_string();
+                (checkout.path, ContextOrigin::Repository { location, commit: checkout.commit })
             }
             ContextLocation::Object(request) => {
                 unpack_request(&request, &fetched, fetching)?;
-                (fetched, false)
+                (fetched, ContextOrigin::Archive)
             }
         };
         let whole = DirectorySource::open(BUILD_CONTEXT, &directory, None)?;
@@ -93,7 +123,7 @@ impl BuildContext {
             None => directory,
             Some(below) => directory.join(directory_below(&whole, below)?.as_relative()),
         };
-        Ok(BuildContext { directory, is_local })
+        Ok(BuildContext { directory, origin })
     }
 
     /// The text of a file, links followed inside the context; `None` if there is none.
@@ -169,10 +199,12 @@ fn unpack_request(request: &Request, directory: &Path, fetching: Fetching<'_>) -
 
 /// Downloads a file that goes when it is closed, and says what to call it.
 fn download(request: &Request, fetching: Fetching<'_>) -> Result<(File, String)> {
+    let mut request = request.clone();
+    request.limit = request.limit.or(fetching.limit);
     let downloader = Downloader::new(fetching.network.clone()).map_err(Error::new)?;
     let outcome = fetching.runtime.block_on(async {
         tokio::select! {
-            outcome = downloader.fetch(request, fetching.work_dir.path()) => outcome.map_err(|error| {
+            outcome = downloader.fetch(&request, fetching.work_dir.path()) => outcome.map_err(|error| {
                 let hint = error.hint();
                 let converted = Error::from_chain(&error);
                 match hint {
@@ -285,7 +317,10 @@ mod tests {
         let network = Network::default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (runtime, cancel) = (runtime.handle(), &Cancel::new());
-        let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
+        let (secrets, agents) = (&BTreeMap::new(), &BTreeMap::new());
+        let network = &network;
+        let fetching =
+            Fetching { network, limit: None, secrets, agents, runtime, work_dir: &work_dir, cancel };
         let context = BuildContext::fetch(ContextLocation::Archive(path), below, fetching);
         (directory, work_dir, context)
     }
@@ -311,7 +346,7 @@ mod tests {
         ] {
             let (_directory, _work_dir, context) = fetched(entries, below);
             let found = context.and_then(|context| {
-                assert!(!context.is_local);
+                assert_eq!(context.origin, ContextOrigin::Archive);
                 context.read_text(path)
             });
             match (found, expected) {

@@ -58,8 +58,25 @@ pub(crate) struct Engine<'a> {
     pub(crate) mounting: Mounting,
 }
 
+/// The host name inside a RUN, which is what BuildKit's users find there.
+const HOSTNAME: &str = "buildkitsandbox";
+
+/// BuildKit's build argument for another one.
+const HOSTNAME_ARGUMENT: &str = "BUILDKIT_SANDBOX_HOSTNAME";
+
+/// The longest host name that Linux takes (`__NEW_UTS_LEN`).
+const HOSTNAME_LENGTH: usize = 64;
+
 impl<'a> Engine<'a> {
     pub(crate) fn new(options: &'a Options, runtime: Handle, globals: GlobalScope) -> Result<Self> {
+        if let Some(name) = options.build_args.get(HOSTNAME_ARGUMENT) {
+            let usable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            if name.len() > HOSTNAME_LENGTH || !name.bytes().all(usable) {
+                return Err(Error::new(format!(
+                    "build argument {HOSTNAME_ARGUMENT}: {name:?} is no host name"
+                )));
+            }
+        }
         let store = Store::open(&options.work_dir.path().join("store")).during("work directory")?;
         let base_store = match &options.cache_dir {
             Some(directory) => Store::open(directory).during("cache directory")?,
@@ -137,6 +154,11 @@ impl<'a> Engine<'a> {
         self.options.build_args.get(name).map(String::as_str)
     }
 
+    /// The host name that a RUN sees.
+    pub(crate) fn hostname(&self) -> &str {
+        self.build_arg(HOSTNAME_ARGUMENT).filter(|name| !name.is_empty()).unwrap_or(HOSTNAME)
+    }
+
     /// The build context. It is opened when something is first taken from it.
     pub(crate) fn context(&self) -> Result<Rc<DirectorySource>> {
         if let Some(context) = self.context.get() {
@@ -149,8 +171,9 @@ impl<'a> Engine<'a> {
 
     /// What it takes to bring files here.
     pub(crate) fn fetching(&self) -> Fetching<'_> {
-        let Options { network, work_dir, cancel, .. } = self.options;
-        Fetching { network, runtime: &self.runtime, work_dir, cancel }
+        let Options { network, secrets, agents, work_dir, cancel, .. } = self.options;
+        let limit = self.options.download_limit;
+        Fetching { network, limit, secrets, agents, runtime: &self.runtime, work_dir, cancel }
     }
 
     /// How a RUN is kept to its root.
@@ -229,7 +252,8 @@ impl<'a> Engine<'a> {
         let resolv = directory.join("resolv.conf");
         if !hosts.exists() {
             // The pod's own aliases are kept; they come after ours, as the first match counts.
-            let own = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+            let name = self.hostname();
+            let own = format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
             let added = &self.options.add_hosts;
             let added: String = added.iter().map(|(name, address)| format!("{address}\t{name}\n")).collect();
             let pods = std::fs::read_to_string("/etc/hosts").unwrap_or_default();

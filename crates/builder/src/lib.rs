@@ -16,6 +16,7 @@ mod event;
 mod fetch;
 mod image;
 mod interruptible;
+mod known;
 mod layout_image;
 mod new_layer;
 mod options;
@@ -34,8 +35,10 @@ mod workdir;
 
 pub use build::{Outcome, build};
 pub use call::{check, outline, targets};
-pub use context::{BuildContext, ContextLocation, Fetching, download_text};
-pub use dockerfile::{Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean};
+pub use context::{BuildContext, ContextLocation, ContextOrigin, Fetching, download_text};
+pub use dockerfile::{
+    GitTransport, GitUrl, Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean,
+};
 pub use engine::rfc3339;
 pub use error::{Error, Result};
 pub use event::{Event, Report, Warning};

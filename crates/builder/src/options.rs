@@ -65,6 +65,8 @@ pub struct Options {
     pub isolation: Result<Arc<dyn Isolation>, String>,
     /// How servers are met that ADD and contexts are downloaded from.
     pub network: transport::Network,
+    /// The most bytes that a file may have which ADD or a context downloads.
+    pub download_limit: Option<u64>,
     /// The client for registries.
     pub client: registry::Client,
     /// Who is told what happens.

@@ -1,12 +1,16 @@
 //! What ADD takes from a network: it becomes a file of the work directory first.
 
-use download::{Checksum, Downloader, Outcome, Request};
+use std::path::{Path, PathBuf};
+
+use download::{Checksum, Downloader, Outcome, Request, file_name};
 use layer::{Metadata, TreePath};
 use transport::Secret;
 
 use crate::copy::FileSource;
 use crate::engine::{Engine, thrown};
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::known::Known;
 
 /// The mode of a file that is downloaded, as BuildKit has it.
 const MODE: u32 = 0o600;
@@ -16,6 +20,7 @@ impl Engine<'_> {
     pub(crate) fn download(&self, url: &str, checksum: Option<Checksum>) -> Result<FileSource> {
         let mut request = Request::new(url).map_err(|error| Error::new(error.to_string()))?;
         request.checksum = checksum;
+        request.limit = self.options.download_limit;
         if let Some(host) = request.url().host_str() {
             let port = request.url().port().map(|port| format!(":{port}")).unwrap_or_default();
             if let Some(secret) = self.authorization(&format!("{host}{port}"))? {
@@ -24,27 +29,54 @@ impl Engine<'_> {
         }
         let directory = self.scratch_directory("download")?;
         let downloader = Downloader::new(self.options.network.clone()).map_err(Error::new)?;
-        let fetched = self.unless_ended(downloader.fetch(&request, &directory))?.map_err(|error| {
-            let converted = Error::new(error.to_string());
-            match error.hint() {
-                Some(hint) => converted.hint(hint),
-                None => converted,
-            }
-        })?;
-        let Outcome::Fetched(fetched) = fetched else {
-            return Err(Error::new(format!("{}: not modified, but nothing was known of it", request.url())));
-        };
         let mut shown = request.url().clone();
         // A query may be a signature.
         shown.set_query(None);
-        let mtime = fetched.modified.unwrap_or(self.now());
-        Ok(FileSource {
-            origin: shown.into(),
-            name: TreePath::root().child(&fetched.name),
-            file: fetched.path,
-            size: fetched.size,
-            metadata: Metadata { mode: MODE, mtime, ..Metadata::default() },
+        let known = Known::of(self, &request);
+        request.known = known.as_ref().map(|known| known.validators.clone());
+        let mut outcome = self.fetch(&downloader, &request, &directory)?;
+        if let (Outcome::NotModified, Some(known)) = (&outcome, known) {
+            if let Some(file) = known.take(self, &directory)? {
+                self.report(Event::Note(format!("{shown} is as an earlier build has found it")));
+                return Ok(self.downloaded(&request, file, known.size, known.modified));
+            }
+            // What was kept is damaged or gone.
+            request.known = None;
+            outcome = self.fetch(&downloader, &request, &directory)?;
+        }
+        let Outcome::Fetched(fetched) = outcome else {
+            return Err(Error::new(format!("{shown}: not modified, but nothing was known of it")));
+        };
+        Known::keep(self, &request, &fetched)?;
+        Ok(self.downloaded(&request, fetched.path, fetched.size, fetched.modified))
+    }
+
+    /// One attempt to have a file, which may be the one that is known.
+    fn fetch(&self, downloader: &Downloader, request: &Request, directory: &Path) -> Result<Outcome> {
+        self.unless_ended(downloader.fetch(request, directory))?.map_err(|error| {
+            let converted = Error::new(error.to_string());
+            let hint = match error.kind {
+                download::ErrorKind::TooLarge { .. } => Some("--download-limit sets the limit".to_owned()),
+                _ => error.hint(),
+            };
+            match hint {
+                Some(hint) => converted.hint(hint),
+                None => converted,
+            }
         })
+    }
+
+    fn downloaded(&self, request: &Request, file: PathBuf, size: u64, modified: Option<i64>) -> FileSource {
+        let mut shown = request.url().clone();
+        shown.set_query(None);
+        let mtime = modified.unwrap_or(self.now());
+        FileSource {
+            origin: shown.into(),
+            name: TreePath::root().child(&file_name(request.url())),
+            file,
+            size,
+            metadata: Metadata { mode: MODE, mtime, ..Metadata::default() },
+        }
     }
 
     /// What to say to a server, if there is a secret for it by one of the names that BuildKit has:

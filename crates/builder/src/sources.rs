@@ -7,6 +7,7 @@ use dockerfile::graph::Origin;
 use dockerfile::{ContextSource, NamedContext};
 use oci::{Digest, Platform, Reference};
 
+use crate::checkout::location;
 use crate::context::{describe, open_named, unpack_url};
 use crate::copy::DirectorySource;
 use crate::engine::Engine;
@@ -104,8 +105,8 @@ fn bring(engine: &Engine<'_>, context: &NamedContext, platform: &Platform) -> Re
             unpack_url(url, &files, engine.fetching()).map_err(|error| error.during(during()))?;
             Ok(Given::Directory(Rc::new(DirectorySource::open(&during(), &files, None)?)))
         }
-        ContextSource::Git(_) => {
-            Err(Error::new(format!("{}: a git repository is not supported yet", during())))
+        ContextSource::Git(url) => {
+            Ok(Given::Directory(engine.checkout(url).map_err(|error| error.during(during()))?))
         }
     }
 }
@@ -116,10 +117,7 @@ pub(crate) fn check(contexts: &[NamedContext]) -> Result<()> {
         let during = || describe(&context.name);
         match &context.source {
             ContextSource::Directory(path) => open_named(&context.name, path.as_ref()).map(drop)?,
-            ContextSource::Git(_) => {
-                return Err(Error::new(format!("{}: git repositories are not supported yet", during()))
-                    .hint("give the directory of a checkout"));
-            }
+            ContextSource::Git(url) => location(url).map(drop).map_err(|error| error.during(during()))?,
             ContextSource::Http(url) => {
                 download::Request::new(url)
                     .map(drop)

@@ -4,6 +4,7 @@
 //! blobs/sha256/HEX       layers and configs, as registries have them
 //! indexes/sha256/HEX     what a layer says, by diff id
 //! contents/blake3/HEX    files that later builds read without the layer: /etc/passwd, /etc/group
+//! downloads/HEX          what is known of a file of the web, by the digest of its URL
 //! pending/               files being written
 //! ```
 
@@ -26,7 +27,7 @@ pub struct Store {
 impl Store {
     /// Opens a store, making it if it is not there, and removes what killed builds have left in it.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        for below in ["blobs/sha256", "indexes/sha256", "contents/blake3", "pending"] {
+        for below in ["blobs/sha256", "indexes/sha256", "contents/blake3", "downloads", "pending"] {
             let path = directory.join(below);
             std::fs::create_dir_all(&path).map_err(|error| at(&path, &error))?;
         }
@@ -97,6 +98,23 @@ impl Store {
         let mut pending = self.pending()?;
         pending.write_all(bytes)?;
         pending.commit(&path)
+    }
+
+    /// What was kept of the file at a URL, by the digest of that.
+    #[must_use]
+    pub fn download(&self, url: Digest) -> Option<Vec<u8>> {
+        std::fs::read(self.download_path(url)).ok()
+    }
+
+    /// Keeps what is known of the file at a URL, in the place of what was known before.
+    pub fn put_download(&self, url: Digest, record: &[u8]) -> io::Result<()> {
+        let mut pending = self.pending()?;
+        pending.write_all(record)?;
+        pending.commit(&self.download_path(url))
+    }
+
+    fn download_path(&self, url: Digest) -> PathBuf {
+        self.directory.join("downloads").join(url.hex())
     }
 
     fn blob_path(&self, digest: Digest) -> PathBuf {
@@ -170,5 +188,16 @@ mod tests {
         assert!(store.content(hash).is_some());
         std::fs::write(directory.path().join("contents/blake3").join(hash.to_string()), b"y").unwrap();
         assert_eq!(store.content(hash), None);
+    }
+
+    #[test]
+    fn of_a_url_the_last_is_known() {
+        let (_directory, store) = store();
+        let url = Digest::of(b"https://x.example/a");
+        assert_eq!(store.download(url), None);
+        for record in [&b"one"[..], b"two"] {
+            store.put_download(url, record).unwrap();
+            assert_eq!(store.download(url).as_deref(), Some(record));
+        }
     }
 }

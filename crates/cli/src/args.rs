@@ -11,7 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use oci::{Platform, PlatformError};
 
 use crate::call::{Call, Method, call};
-
+use crate::git_flag::{GitFlag, git_flag};
 use crate::images_command::{CopyArgs, DigestArgs, LsArgs, ManifestCommand};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::registry_args::RegistryArgs;
@@ -282,6 +282,20 @@ fn host(text: &str) -> Result<(String, IpAddr), String> {
     Ok((name.to_owned(), parsed))
 }
 
+/// A number of bytes, or of the binary multiples `k`, `m`, `g`, as Docker has them.
+fn size(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let lower = lower.strip_suffix('b').unwrap_or(&lower);
+    let units = [('k', 10), ('m', 20), ('g', 30), ('t', 40)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((lower.strip_suffix(*unit)?, *shift)));
+    let (digits, shift) = unit.unwrap_or((lower, 0));
+    let number = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let bytes = number
+        .and_then(|digits| digits.parse::<u64>().ok())
+        .and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a number of bytes, as in 500m or 2g".to_owned())
+}
+
 /// One platform.
 fn platform(text: &str) -> Result<Platform, String> {
     if text.contains(',') {
@@ -366,19 +380,22 @@ pub(crate) enum CompressionArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, or
-    /// `-` for one on standard input.
+    /// The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, `-`
+    /// for one on standard input, or a git repository: `git://HOST/PATH#REF`, `https://….git#REF:DIR`, `ssh://…`.
     #[arg(long, short = 'c', value_name = "CONTEXT", default_value = "/workspace/")]
     pub(crate) context: String,
+    /// How the git repository of `--context` is fetched: branch=NAME, recurse-submodules=BOOL,
+    /// insecure-skip-tls=BOOL, with commas between. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = git_flag)]
+    pub(crate) git: Vec<GitFlag>,
     /// The directory of the context that is meant, if not all.
     #[arg(long, value_name = "DIR")]
     pub(crate) context_sub_path: Option<String>,
-    /// Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG or
-    /// NAME=https://…;
-    /// NAME::PLATFORM= for one platform alone. May be repeated.
+    /// Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG,
+    /// NAME=https://… or a git repository; NAME::PLATFORM= for one platform alone. May be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_context: Vec<String>,
-    /// The Dockerfile: a path from here or, if there is none, in the context.
+    /// The Dockerfile: a path from here or, if there is none, in the context; `-` is standard input.
     #[arg(long, short = 'f', alias = "file", value_name = "FILE", default_value = "Dockerfile")]
     pub(crate) dockerfile: PathBuf,
     /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
@@ -484,6 +501,9 @@ pub(crate) struct BuildArgs {
     /// `KANIKO_DIR` in the environment says the same.
     #[arg(long, alias = "kaniko-dir", value_name = "DIR", value_parser = path())]
     pub(crate) work_dir: Option<PathBuf>,
+    /// The most bytes that ADD, or a context, may download from one URL, as in 500m or 2g.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) download_limit: Option<u64>,
     /// Say at the end where the time went.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
     pub(crate) timings: bool,
@@ -537,6 +557,25 @@ mod tests {
             let found = host(text).map(|(name, address)| (name, address.to_string()));
             let expected = expected.map(|(name, address)| (name.to_owned(), address.to_owned()));
             assert_eq!(found, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("2k", Some(2048)),
+            ("3MB", Some(3 << 20)),
+            ("4g", Some(4 << 30)),
+            ("0", None),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5g", None),
+            ("1x", None),
+            ("99999999t", None),
+        ] {
+            assert_eq!(size(text).ok(), expected, "{text}");
         }
     }
 

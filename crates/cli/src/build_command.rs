@@ -1,12 +1,17 @@
 //! A build: from flags to options, then the build, then its result.
 
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
-use builder::{BuildContext, DigestFile, Error, Fetching, Options, Outputs, TreePath, WorkDir};
+use builder::{
+    BuildContext, ContextLocation, ContextOrigin, DigestFile, Error, Event, Fetching, Options, Outputs,
+    Report as _, TreePath, Warning, WorkDir,
+};
 use oci::{Compression, ImageFormat, Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
@@ -14,10 +19,11 @@ use tokio::runtime::Handle;
 
 use crate::args::{BuildArgs, CompressionArg, ImageFormatArg, IsolationArg, Verbosity, given};
 use crate::call::{self, Findings, Method};
+use crate::context::Located;
 use crate::diagnostic::Source;
 use crate::kaniko::Entry;
 use crate::terminal::{Terminal, human_time, print_result};
-use crate::{context, environment, session, signals};
+use crate::{context, environment, git_flag, session, signals};
 
 /// Builds, or asks, and says how it went.
 pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
@@ -132,41 +138,46 @@ pub(crate) fn prepare(
     let destinations = destinations(&args.destination, no_push)?;
     let (compression, compression_level) = compression(args)?;
     let contexts = context::named(&args.build_context)?;
-    let below = given(&args.context_sub_path);
     let (client_options, chain, clouds) = environment::client_options(&args.registries)?;
     session::speak_of_credentials(&chain, &terminal);
     let network = client_options.network();
-    let fetching = Fetching { network: &network, runtime, work_dir: &work_dir, cancel };
-    let location = match context::object(&args.context, &clouds, &environment::variables())? {
-        Some(location) => location,
-        None => context::location(&args.context)?,
-    };
-    let location = context::with_progress(location, &terminal)?;
-    let context = BuildContext::fetch(location, below.as_deref(), fetching);
-    let context = context.map_err(|error| match &error.hint {
-        Some(hint) => anyhow!("--context: {error} ({hint})"),
-        None => anyhow!("--context: {error}"),
-    })?;
-    let (dockerfile_path, dockerfile) = find_dockerfile(&context, &args.dockerfile, fetching)?;
-    let path = dockerfile_path.display().to_string();
-    terminal.show_source(Source { path, text: dockerfile.clone() });
     let build_args = environment::build_args(&args.build_arg, |name| {
         let text =
             format!("--build-arg {name}: there is no such variable in the environment, so it is empty");
         terminal.line(Verbosity::Warn, &text, json!({ "event": "warning" }));
     });
+    let mut unset = Vec::new();
+    let secrets = crate::secrets::secrets(&args.secret, &mut unset)?;
+    for text in unset {
+        terminal.event(Warning::new(text).into());
+    }
+    let agents = crate::secrets::agents(&args.ssh)?;
+    let fetching = Fetching {
+        network: &network,
+        limit: args.download_limit,
+        secrets: &secrets,
+        agents: &agents,
+        runtime,
+        work_dir: &work_dir,
+        cancel,
+    };
+    let object = context::object(&args.context, &clouds, &environment::variables())?;
+    let context = fetch_context(args, object, &build_args, fetching, &terminal)?;
+    let dockerfile = find_dockerfile(&context, &args.dockerfile, fetching)?;
+    let path = dockerfile.path.display().to_string();
+    terminal.show_source(Source { path, text: dockerfile.text.clone() });
     let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
     let mut targets = args.targets().into_iter();
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
     Ok(Options {
-        ignore: find_ignore(&context, &dockerfile_path)?,
+        ignore: find_ignore(&context, &dockerfile)?,
         context: context.directory,
         contexts,
-        dockerfile,
+        dockerfile: dockerfile.text,
         build_args,
-        secrets: crate::secrets::secrets(&args.secret)?,
-        agents: crate::secrets::agents(&args.ssh)?,
+        secrets,
+        agents,
         syntax_ignore: args.syntax_ignore,
         target: targets.next(),
         other_targets: targets.collect(),
@@ -208,11 +219,55 @@ pub(crate) fn prepare(
         work_dir,
         cache_dir: environment::cache_dir(&args.cache_dir),
         isolation,
+        download_limit: args.download_limit,
         client: registry::Client::new(client_options)?,
         network,
         report: terminal,
         cancel: cancel.clone(),
     })
+}
+
+/// Brings the build context here.
+fn fetch_context(
+    args: &BuildArgs,
+    object: Option<ContextLocation>,
+    build_args: &BTreeMap<String, String>,
+    fetching: Fetching<'_>,
+    terminal: &Arc<Terminal>,
+) -> anyhow::Result<BuildContext> {
+    let below = given(&args.context_sub_path);
+    if args.dockerfile == Path::new("-") && ["-", "tar://stdin"].contains(&args.context.as_str()) {
+        bail!("--dockerfile -: standard input is the context already");
+    }
+    let pull_method = environment::text("GIT_PULL_METHOD");
+    let Located { location, skip_tls, notes } = match object {
+        Some(location) => Located { location, skip_tls: None, notes: Vec::new() },
+        None => context::locate(&args.context, &args.git, pull_method.as_deref())?,
+    };
+    let mut location = context::with_progress(location, terminal)?;
+    for note in notes {
+        terminal.event(Event::Note(note));
+    }
+    let mut network = fetching.network.clone();
+    network.skip_tls_verify.extend(skip_tls);
+    let secrets = git_flag::credentials(fetching.secrets, environment::text);
+    if let ContextLocation::Git(url) = &mut location {
+        url.keep_git_dir = url.keep_git_dir.or(git_flag::keep_git_dir(build_args)?);
+        if url.keep_git_dir == Some(true) && (url.subdirectory.is_some() || below.is_some()) {
+            let text = "the .git of the context is not kept: of the repository, a directory is taken";
+            terminal.event(Warning::new(text).into());
+        }
+    }
+    let fetching = Fetching { network: &network, limit: args.download_limit, secrets: &secrets, ..fetching };
+    let context =
+        BuildContext::fetch(location, below.as_deref(), fetching).map_err(|error| match &error.hint {
+            Some(hint) => anyhow!("--context: {error} ({hint})"),
+            None => anyhow!("--context: {error}"),
+        })?;
+    if let ContextOrigin::Repository { location, commit } = &context.origin {
+        terminal.event(Event::Note(format!("{location} is at {commit}")));
+    }
+    Ok(context)
 }
 
 /// `--destination`: a tag, `latest` if there is none; a digest cannot be pushed to.
@@ -317,33 +372,58 @@ fn output_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<Path
     Ok(Some(path))
 }
 
+/// The Dockerfile, and where it was found.
+struct Dockerfile {
+    path: PathBuf,
+    text: String,
+    place: Place,
+}
+
+/// Where a Dockerfile was found.
+enum Place {
+    /// On this machine.
+    Here,
+    /// In a context that was fetched, where its path begins.
+    Fetched,
+    /// On standard input, or at a URL: nothing is beside it.
+    Piped,
+}
+
 /// Kaniko's order: relative to the current folder, then in the context. Docker's default name has a second
 /// spelling.
 fn find_dockerfile(
     context: &BuildContext,
     given: &Path,
     fetching: Fetching<'_>,
-) -> anyhow::Result<(PathBuf, String)> {
+) -> anyhow::Result<Dockerfile> {
     let text = given.to_string_lossy();
     match text.split_once("://") {
         Some(("http" | "https", _)) => {
             let downloaded = builder::download_text(&text, fetching);
             let downloaded = downloaded.map_err(|error| anyhow!("--dockerfile: {error}"))?;
             let name = text.split(['?', '#']).next().unwrap_or_default().rsplit('/').next();
-            return Ok((PathBuf::from(name.unwrap_or_default()), downloaded));
+            let path = PathBuf::from(name.unwrap_or_default());
+            return Ok(Dockerfile { path, text: downloaded, place: Place::Piped });
         }
         Some((scheme, _)) => {
             bail!("--dockerfile {text}: {scheme}:// is not possible; give a file or an https:// URL")
         }
         None => {}
     }
-    let here = |path: &Path| read_text(path).map(|text| text.map(|text| (path.to_owned(), text)));
-    let in_context = |name: &Path| match context.is_local {
-        true => here(&context.directory.join(name)),
+    if given == Path::new("-") {
+        let text = read_standard_input().context("--dockerfile -")?;
+        return Ok(Dockerfile { path: given.to_owned(), text, place: Place::Piped });
+    }
+    let here = |path: &Path| {
+        let found = |text| Dockerfile { path: path.to_owned(), text, place: Place::Here };
+        read_text(path).map(|text| text.map(found))
+    };
+    let in_context = |name: &Path| match context.origin {
+        ContextOrigin::Local => here(&context.directory.join(name)),
         // A link in what came from elsewhere leads nowhere outside of it.
-        false => {
-            let text = context.read_text(&name.to_string_lossy())?;
-            Ok(text.map(|text| (name.to_owned(), text)))
+        _ => {
+            let found = |text| Dockerfile { path: name.to_owned(), text, place: Place::Fetched };
+            Ok(context.read_text(&name.to_string_lossy())?.map(found))
         }
     };
     let mut looked = vec![given.display().to_string(), format!("{} in the context", given.display())];
@@ -369,6 +449,22 @@ fn find_dockerfile(
     })
 }
 
+/// The largest Dockerfile on standard input, in bytes: far more than anybody writes.
+const LARGEST: u64 = 16 << 20;
+
+fn read_standard_input() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        bail!("standard input is a terminal; pipe a Dockerfile into it");
+    }
+    let mut text = String::new();
+    let read = stdin.lock().take(LARGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LARGEST {
+        bail!("it is larger than {LARGEST} bytes");
+    }
+    Ok(text)
+}
+
 /// The text of a file; `None` if there is no such file.
 fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
     if !path.is_file() {
@@ -379,17 +475,20 @@ fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// The ignore file that belongs to the Dockerfile alone, else the context's. Contexts that were fetched have
-/// none.
-fn find_ignore(context: &BuildContext, dockerfile: &Path) -> anyhow::Result<Option<String>> {
-    if !context.is_local {
-        return Ok(None);
-    }
-    let mut own = dockerfile.as_os_str().to_owned();
+/// The ignore file that belongs to the Dockerfile alone, else the context's.
+fn find_ignore(context: &BuildContext, dockerfile: &Dockerfile) -> anyhow::Result<Option<String>> {
+    let mut own = dockerfile.path.as_os_str().to_owned();
     own.push(".dockerignore");
-    match read_text(Path::new(&own))? {
-        None => read_text(&context.directory.join(".dockerignore")),
-        found => Ok(found),
+    let own = match (&context.origin, &dockerfile.place) {
+        (ContextOrigin::Archive, _) => return Ok(None),
+        (_, Place::Fetched) => context.read_text(&own.to_string_lossy())?,
+        (_, Place::Here) => read_text(Path::new(&own))?,
+        (_, Place::Piped) => None,
+    };
+    match (own, &context.origin) {
+        (Some(own), _) => Ok(Some(own)),
+        (None, ContextOrigin::Local) => read_text(&context.directory.join(".dockerignore")),
+        (None, _) => Ok(context.read_text(".dockerignore")?),
     }
 }
 

@@ -96,11 +96,11 @@ pub(crate) fn answer(
     let answer = match call.method {
         Method::Build | Method::Check => return check(call, options, runtime, findings, terminal),
         Method::Outline => builder::outline(options).map(|outline| match call.json {
-            true => format!("{:#}", json!(outline)),
+            true => format!("{:#}", with_source(json!(outline), terminal.source())),
             false => outline_text(&outline),
         }),
         Method::Targets => builder::targets(options).map(|targets| match call.json {
-            true => format!("{:#}", json!(targets)),
+            true => format!("{:#}", with_source(json!(targets), terminal.source())),
             false => targets_text(&targets),
         }),
     };
@@ -114,6 +114,13 @@ pub(crate) fn answer(
             ExitCode::FAILURE
         }
     }
+}
+
+/// An answer that ends with the text it is about, as BuildKit's does.
+fn with_source(mut answer: Value, source: Option<&Source>) -> Value {
+    let text = |source: &Source| base64::engine::general_purpose::STANDARD.encode(&source.text);
+    answer["sources"] = source.map(text).into_iter().collect();
+    answer
 }
 
 /// Fails if anything was found, so that a pipeline can stop there.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,41 @@ use oci::Platform;
 use serde_json::json;
 
 use crate::args::Verbosity;
+use crate::git_flag::{GitFlag, Repository, repository};
 use crate::terminal::{Terminal, human_bytes};
 
 /// How often a download says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// Where `--context` says that the files are.
-pub(crate) fn location(text: &str) -> Result<ContextLocation> {
-    let unsupported = |what: &str, instead: &str| -> Result<ContextLocation> {
-        bail!("--context {}: {what} not supported yet; {instead}", without_secrets(text))
+/// Where the build context is, and how it is met.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) location: ContextLocation,
+    /// The host whose certificate is not to be verified.
+    pub(crate) skip_tls: Option<String>,
+    /// What is to be told of the flags.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where `--context`, and `--git` with it, says that the files are. `pull_method` is `GIT_PULL_METHOD`.
+pub(crate) fn locate(text: &str, git: &[GitFlag], pull_method: Option<&str>) -> Result<Located> {
+    let is_git = ["git://", "ssh://"].iter().any(|scheme| text.starts_with(scheme));
+    let repository = match is_git || !Path::new(text).exists() {
+        true => repository(text, git, pull_method)
+            .with_context(|| format!("--context {}", without_secrets(text)))?,
+        false => None,
     };
+    if let Some(Repository { url, skip_tls, notes }) = repository {
+        return Ok(Located { location: ContextLocation::Git(Box::new(url)), skip_tls, notes });
+    }
+    let is_given = git.iter().any(|flag| *flag != GitFlag::default());
+    let note = "--git is without effect: the context is no git repository";
+    let notes = is_given.then(|| note.to_owned()).into_iter().collect();
+    Ok(Located { location: location(text)?, skip_tls: None, notes })
+}
+
+/// Where the files are, if not in a repository.
+fn location(text: &str) -> Result<ContextLocation> {
     if text == "-" {
         return standard_input();
     }
@@ -41,12 +66,9 @@ pub(crate) fn location(text: &str) -> Result<ContextLocation> {
             }
             Ok(ContextLocation::Archive(path))
         }
-        "http" | "https" if !is_git(text) => Ok(ContextLocation::Http(text.to_owned())),
-        "git" | "ssh" | "http" | "https" => {
-            unsupported("git repositories are", "give the directory of a checkout")
-        }
+        "http" | "https" => Ok(ContextLocation::Http(text.to_owned())),
         _ => bail!(
-            "--context {}: unknown kind of context {scheme}://; expected a directory, dir://, tar://, https://, s3://, gs:// or -",
+            "--context {}: unknown kind of context {scheme}://; expected a directory, dir://, tar://, https://, git://, ssh://, s3://, gs:// or -",
             without_secrets(text)
         ),
     }
@@ -66,11 +88,6 @@ fn standard_input() -> Result<ContextLocation> {
         bail!("--context: standard input is a terminal; pipe a tar archive into it");
     }
     Ok(ContextLocation::Stream(File::from(stdin.as_fd().try_clone_to_owned()?)))
-}
-
-/// A URL whose path ends in `.git` is a repository, as with BuildKit.
-fn is_git(url: &str) -> bool {
-    url.split(['?', '#']).next().is_some_and(|path| path.ends_with(".git"))
 }
 
 /// An object in a bucket, if that is what `--context` names.
@@ -137,26 +154,31 @@ pub(crate) fn named(given: &[String]) -> Result<Vec<NamedContext>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git_flag::git_flag;
 
     #[test]
     fn kinds() {
         let directory = tempfile::tempdir().unwrap();
         let there = directory.path().display().to_string();
         std::fs::write(directory.path().join("c.tar"), "").unwrap();
-        let refused = |text: &str| location(text).unwrap_err().to_string();
+        let located = |text: &str| locate(text, &[], None);
+        let refused = |text: &str| format!("{:#}", located(text).unwrap_err());
+        let location = |text: &str| located(text).map(|located| located.location);
         assert!(matches!(location(&there), Ok(ContextLocation::Directory(path)) if path == directory.path()));
         assert!(matches!(location(&format!("dir://{there}")), Ok(ContextLocation::Directory(_))));
         assert!(matches!(location(&format!("tar://{there}/c.tar")), Ok(ContextLocation::Archive(_))));
         assert!(matches!(location("https://h/x.tar.gz?a=b"), Ok(ContextLocation::Http(_))));
+        for text in ["https://h/x.git#main", "git://h/x", "git@h:x", "ssh://h/x", "github.com/a/b"] {
+            assert!(matches!(location(text), Ok(ContextLocation::Git(_))), "{text}");
+        }
+        let flag = git_flag("branch=b").unwrap();
+        assert_eq!(locate(&there, &[flag], None).unwrap().notes.len(), 1);
         for (text, says) in [
             ("/no/such", "--context /no/such: no such directory"),
             ("dir:///no/such", "--context /no/such: no such directory"),
             ("tar:///no/such", "--context tar:///no/such: no such file"),
-            (
-                "https://u:secret@h/x.git#main",
-                "--context https://h/x.git#main: git repositories are not supported yet",
-            ),
-            ("git://h/x", "git repositories are not supported yet; give the directory of a checkout"),
+            ("https://u:secret@h/x.git?x=y#main", "--context https://h/x.git: unexpected query \"x\""),
+            ("git://u:secret@h/x#main#commit", "--context git://h/x#main#commit: #commit is not the 40"),
             ("ftp://u:secret@h/x?key", "--context ftp://h/x: unknown kind of context ftp://"),
         ] {
             let found = refused(text);

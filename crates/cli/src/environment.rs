@@ -29,7 +29,7 @@ fn variable(name: &str) -> Option<PathBuf> {
 }
 
 /// A text that the environment gives.
-fn text(name: &str) -> Option<String> {
+pub(crate) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -10,6 +10,7 @@ mod context;
 mod diagnostic;
 mod environment;
 mod foreign_flags;
+mod git_flag;
 mod images_command;
 mod kaniko;
 mod login_command;

@@ -57,28 +57,29 @@ pub(crate) fn secret_flag(text: &str) -> Result<SecretFlag, String> {
     Ok(SecretFlag { id, from })
 }
 
-/// Reads what the flags name.
-pub(crate) fn secrets(flags: &[SecretFlag]) -> anyhow::Result<BTreeMap<String, Secret>> {
+/// Reads what the flags name. A variable that is not set is an empty secret, as with BuildKit; `unset` gets to know.
+pub(crate) fn secrets(
+    flags: &[SecretFlag],
+    unset: &mut Vec<String>,
+) -> anyhow::Result<BTreeMap<String, Secret>> {
     let mut secrets = BTreeMap::new();
     for SecretFlag { id, from } in flags {
         let secret = match from {
             SecretFrom::File(path) => read_file(path),
-            SecretFrom::Variable(name) => read_variable(name),
-            SecretFrom::Id => match std::env::var_os(id) {
-                Some(_) => read_variable(id),
-                None => read_file(Path::new(id)),
-            },
+            SecretFrom::Variable(name) => read_variable(name).unwrap_or_else(|| {
+                unset.push(format!("--secret id={id} is empty: the environment variable {name} is not set"));
+                Ok(Vec::new())
+            }),
+            SecretFrom::Id => read_variable(id).unwrap_or_else(|| read_file(Path::new(id))),
         };
         secrets.insert(id.clone(), Secret::new(secret.with_context(|| format!("--secret id={id}"))?));
     }
     Ok(secrets)
 }
 
-fn read_variable(name: &str) -> anyhow::Result<Vec<u8>> {
-    let Some(value) = std::env::var_os(name) else {
-        bail!("the environment variable {name} is not set");
-    };
-    checked(std::os::unix::ffi::OsStringExt::into_vec(value))
+/// The value of a variable; `None` if it is not set.
+fn read_variable(name: &str) -> Option<anyhow::Result<Vec<u8>>> {
+    std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).map(checked)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -157,13 +158,23 @@ mod tests {
         let path = directory.path().join("secret");
         for (size, fits) in [(0, true), (LARGEST, true), (LARGEST + 1, false)] {
             std::fs::write(&path, vec![b'x'; size]).unwrap();
-            let read = secrets(&[secret_flag(&format!("id=a,src={}", path.display())).unwrap()]);
+            let flag = secret_flag(&format!("id=a,src={}", path.display())).unwrap();
+            let read = secrets(&[flag], &mut Vec::new());
             assert_eq!(read.is_ok(), fits, "{size}");
             if let Ok(read) = read {
                 assert_eq!(read["a"].expose().len(), size);
                 assert!(!format!("{read:?}").contains("xx"));
             }
         }
+    }
+
+    #[test]
+    fn variables_that_are_not_set_are_empty() {
+        let mut unset = Vec::new();
+        let flag = secret_flag("id=a,env=NO_SUCH_VARIABLE_OF_OURS").unwrap();
+        assert!(secrets(&[flag], &mut unset).unwrap()["a"].expose().is_empty());
+        assert!(unset[0].contains("NO_SUCH_VARIABLE_OF_OURS is not set"), "{unset:?}");
+        assert!(secrets(&[secret_flag("id=NO_SUCH_VARIABLE_OF_OURS").unwrap()], &mut unset).is_err());
     }
 
     #[test]

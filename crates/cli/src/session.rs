@@ -1,5 +1,6 @@
 //! What every command that takes time begins with: a terminal, a work directory, and a runtime that a signal ends.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,7 +68,16 @@ impl Session {
 
     /// What it takes to bring files here, or small ones elsewhere.
     pub(crate) fn fetching<'a>(&'a self, network: &'a builder::Network) -> Fetching<'a> {
-        Fetching { network, runtime: self.runtime.handle(), work_dir: &self.work_dir, cancel: &self.cancel }
+        Fetching {
+            network,
+            limit: None,
+            // What is fetched here is no repository.
+            secrets: const { &BTreeMap::new() },
+            agents: const { &BTreeMap::new() },
+            runtime: self.runtime.handle(),
+            work_dir: &self.work_dir,
+            cancel: &self.cancel,
+        }
     }
 
     /// Ends: with what is to be printed, or with an error.

@@ -39,10 +39,10 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
     Entry::honoured("CI_REGISTRY", ""),
     Entry::honoured("CI_REGISTRY_USER", ""),
     Entry::honoured("CI_REGISTRY_PASSWORD", ""),
-    Entry::moot_variable("GIT_USERNAME", GIT),
-    Entry::moot_variable("GIT_PASSWORD", GIT),
-    Entry::moot_variable("GIT_TOKEN", GIT),
-    Entry::moot_variable("GIT_PULL_METHOD", GIT),
+    Entry::honoured("GIT_USERNAME", GIT),
+    Entry::honoured("GIT_PASSWORD", GIT),
+    Entry::honoured("GIT_TOKEN", "said to the host of --context alone, as the password of x-access-token"),
+    Entry::honoured("GIT_PULL_METHOD", "also git, for the protocol of that name"),
     Entry::honoured("HTTP_PROXY", ""),
     Entry::honoured("HTTPS_PROXY", ""),
     Entry::honoured("NO_PROXY", ""),
@@ -64,7 +64,7 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
 
 const CLEAN: &str = "a build works in a directory of its own and removes it, so the container stays as it is";
 const TELEMETRY: &str = "nothing is sent to anybody; --log-format json and --timings say where the time went";
-const GIT: &str = "contexts in git are refused, with what to do instead";
+const GIT: &str = "said to the host of --context alone";
 
 /// How the switches of the successor begin. One that is in no table is warned of.
 pub(crate) const FEATURE_PREFIX: &str = "FF_KANIKO_";

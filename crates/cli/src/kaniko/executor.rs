@@ -66,10 +66,9 @@ pub(crate) const EXECUTOR: &[Entry] = &[
     Entry::honoured("--annotation", ""),
     Entry::honoured("--image-format", "oci unless it is given, whatever the base is"),
     Entry::honoured("--secret", "in memory, and in no directory of the image"),
-    Entry::refused(
+    Entry::honoured(
         "--git",
-        TEXT,
-        "git repositories are not supported as --context yet; give the directory of a checkout",
+        "one commit is fetched, so depth= and single-branch= make no difference; other keys are errors",
     ),
     Entry::moot("--cleanup", SWITCH, CLEAN),
     Entry::moot("--pre-cleanup", SWITCH, CLEAN),
