@@ -1,25 +1,8 @@
 //! What a pod's settings amount to for a container: user, capabilities, system calls, what of `/proc` it sees.
 
 use anyhow::{Context as _, Result};
+use e2e::pod::CAPABILITIES;
 use serde_json::{Value, json};
-
-/// What Docker and containerd grant a container that asks for nothing.
-const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "CAP_AUDIT_WRITE",
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_MKNOD",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_RAW",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-];
 
 /// What CRI-O grants a container that asks for nothing.
 const CRI_O_CAPABILITIES: [&str; 9] = [
@@ -166,8 +149,8 @@ impl Capabilities {
     fn names(self) -> Vec<&'static str> {
         match self {
             Capabilities::None => Vec::new(),
-            Capabilities::Default => DEFAULT_CAPABILITIES.to_vec(),
-            Capabilities::WithAdmin => [&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat(),
+            Capabilities::Default => CAPABILITIES.to_vec(),
+            Capabilities::WithAdmin => [&CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat(),
             Capabilities::CriO => CRI_O_CAPABILITIES.to_vec(),
             // A machine that lacks some cannot grant them.
             Capabilities::All => bounding_set().unwrap_or_default(),
