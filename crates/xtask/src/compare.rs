@@ -126,7 +126,7 @@ fn compare(bako: &Bako, buildah: &Buildah, registry: &Registry, case: &Case) -> 
     let site = Site::new(case, registry)?;
     let fails = !case.expect.errors.is_empty();
     let ours = registry.reference(&format!("ours/{}:latest", case.name));
-    let isolation = case.expect.isolation.as_ref().map(|(name, _)| name.as_str());
+    let isolation = case.expect.isolation.as_ref().and_then(|(names, _)| names.first()).map(String::as_str);
     let built = site.build(bako, isolation, &ours)?;
     ensure!((built.code != 0) == fails, "exit code {} here\n{}", built.code, built.stderr);
 
