@@ -1,5 +1,5 @@
-//! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each,
-//! to one digest; then what is in the registry is compared with the case's `expect`.
+//! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each, and once
+//! more from a cache, to one digest; then what is in the registry is compared with the case's `expect`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "cargo xtask test counts what a test says it did")]
 
@@ -54,17 +54,32 @@ fn check(case: &Case) -> Result<()> {
     let destination = registry.reference("case:latest");
     let mut digest: Option<String> = None;
     let rounds = ["first", "second"];
-    for isolation in &isolations {
+    let cached = ["--cache", "--cache-copy-layers", "--cache-repo"].map(str::to_owned);
+    let cached = [&cached[..], &[registry.reference("cache")]].concat();
+    for (number, isolation) in isolations.iter().enumerate() {
         for round in rounds {
-            let built = site.build(&bako, Some(isolation), &destination)?;
+            // One of them leaves its results in a cache.
+            let words = if number == 0 && round == "second" { &cached[..] } else { &[] };
+            let built = site.build_with(&bako, Some(isolation), &destination, words)?;
             let context = format!("{round} build under {isolation}, standard error:\n{}", built.stderr);
             let same = after(case, &registry, &built).context(context)?;
             let expected = digest.get_or_insert_with(|| same.clone());
             ensure!(*expected == same, "{round} build under {isolation}: {same}, but before: {expected}");
         }
     }
+    let mut warm = 0;
+    if let Some(expected) = digest.filter(|_| case.expect.errors.is_empty()) {
+        let built = site.build_with(&bako, Some(&isolations[0]), &destination, &cached)?.success()?;
+        let same = program::digest(&built)?;
+        let context =
+            format!("from the cache: {same}, but before: {expected}, standard error:\n{}", built.stderr);
+        ensure!(expected == same, "{context}");
+        let is_made = |line: &str| line.starts_with("  done in") && line.contains(", layer of");
+        ensure!(!built.stderr.lines().any(is_made), "made again though it is cached:\n{}", built.stderr);
+        warm = 1;
+    }
     // `cargo xtask test` adds these lines up.
-    let builds = isolations.len() * rounds.len() * (1 + case.expect.before.len());
+    let builds = (isolations.len() * rounds.len() + warm) * (1 + case.expect.before.len());
     eprintln!("built: {}: {builds} times under {}", case.name, isolations.join(" "));
     if !case.expect.errors.is_empty() {
         return Ok(());

@@ -70,13 +70,24 @@ impl<'a> Site<'a> {
     /// Builds the case with bako, after the builds that go before it, and pushes it as `destination`.
     /// What is kept between builds is new each time.
     pub fn build(&self, bako: &Bako, isolation: Option<&str>, destination: &str) -> Result<Finished> {
+        self.build_with(bako, isolation, destination, &[])
+    }
+
+    /// The same with more words on the command line.
+    pub fn build_with(
+        &self,
+        bako: &Bako,
+        isolation: Option<&str>,
+        destination: &str,
+        words: &[String],
+    ) -> Result<Finished> {
         let kept = tempfile::tempdir()?;
         for words in &self.case.expect.before {
             let before = self.registry.reference("before:latest");
             let built = self.build_once(bako, isolation, &before, kept.path(), words)?;
             built.success().with_context(|| format!("before: {}", words.join(" ")))?;
         }
-        self.build_once(bako, isolation, destination, kept.path(), &[])
+        self.build_once(bako, isolation, destination, kept.path(), words)
     }
 
     fn build_once(

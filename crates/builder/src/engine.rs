@@ -7,26 +7,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::Store;
-use dockerfile::{GitUrl, GlobalScope, Ignore};
+use cache::{Key, Store};
+use dockerfile::{GitUrl, GlobalScope, Ignore, Span};
 use layer::{LayerIndex, TreePath};
-use oci::{DiffId, Digest, Platform, Reference};
+use oci::{DiffId, Digest, ImageConfig, Platform, Reference};
+use registry::ImageManifest;
 use rootfs::{Ownership, RunRoot, Shape, Shared, Snapshot, Workspace};
 use sandbox::{Cancel, Isolation, RootFiles, RootShape};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::context::{BUILD_CONTEXT, Fetching};
 use crate::copy::{Destination, DirectorySource, Look, Plan};
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::fetch::{Fetcher, is_blob};
-use crate::image::{Image, Layer, LayerOrigin};
+use crate::image::{Image, Layer, LayerOrigin, Made};
+use crate::layer_cache::LayerCache;
 use crate::layout_image;
 use crate::new_layer::NewLayer;
 use crate::options::Options;
 use crate::output::Uploads;
 use crate::stage::Stage;
-use crate::step::Mounting;
+use crate::step::{Added, Mounting};
 use crate::timings::Timings;
 
 /// One build in progress.
@@ -56,7 +59,14 @@ pub(crate) struct Engine<'a> {
     owners: Shared,
     /// What the mounts of RUNs share.
     pub(crate) mounting: Mounting,
+    /// Results of earlier builds, if they are kept.
+    pub(crate) layer_cache: Option<LayerCache<'a>>,
+    /// What ADDs have brought here.
+    added: RefCell<Vec<(AddKey, Rc<[Added]>)>>,
 }
+
+/// Which ADD it is: its stage, where it stands, and what it comes to.
+pub(crate) type AddKey = (usize, Span, String);
 
 /// The host name inside a RUN, which is what BuildKit's users find there.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -89,6 +99,7 @@ impl<'a> Engine<'a> {
             options.report.clone(),
             options.cancel.clone(),
         );
+        let layer_cache = options.cache.as_ref().map(|cache| LayerCache::open(options, cache, &runtime));
         Ok(Engine {
             options,
             runtime,
@@ -106,6 +117,8 @@ impl<'a> Engine<'a> {
             scratch: Cell::new(0),
             owners: Shared::default(),
             mounting: Mounting::default(),
+            layer_cache,
+            added: RefCell::default(),
         })
     }
 
@@ -270,6 +283,40 @@ impl<'a> Engine<'a> {
         self.store.index(layer.diff_id).or_else(|| self.base_store.index(layer.diff_id))
     }
 
+    /// True if what a layer says is known without reading it.
+    pub(crate) fn has_index(&self, diff_id: DiffId) -> bool {
+        self.index_file(diff_id).is_some()
+    }
+
+    /// The file with what a layer says, if that is known.
+    pub(crate) fn index_file(&self, diff_id: DiffId) -> Option<PathBuf> {
+        self.store.index_file(diff_id).or_else(|| self.base_store.index_file(diff_id))
+    }
+
+    /// Learns from caches what these layers say.
+    pub(crate) fn gather_indexes(&self, layers: &[Layer]) -> Result<()> {
+        self.layer_cache.as_ref().map_or(Ok(()), |cache| cache.gather_indexes(self, layers))
+    }
+
+    /// Says of an error in reading a layer that it is a cache's fault, if it is.
+    pub(crate) fn blame_cache(&self, layer: &Layer, mut error: Error) -> Error {
+        if layer.is_cached() {
+            error.damaged.get_or_insert(layer.descriptor.digest);
+        }
+        error
+    }
+
+    /// What an ADD has brought here before.
+    pub(crate) fn added(&self, key: &AddKey) -> Option<Rc<[Added]>> {
+        self.added.borrow().iter().find(|(known, _)| known == key).map(|(_, added)| added.clone())
+    }
+
+    /// Keeps what an ADD has brought here.
+    pub(crate) fn keep_added(&self, key: AddKey, added: Rc<[Added]>) -> Rc<[Added]> {
+        self.added.borrow_mut().push((key, added.clone()));
+        added
+    }
+
     /// Starts to fetch a layer that will be read soon.
     pub(crate) fn prefetch(&self, layer: &Layer) {
         if let LayerOrigin::Registry(origin) = &layer.origin {
@@ -297,6 +344,10 @@ impl<'a> Engine<'a> {
 
     /// Where a layer's blob is, fetched if need be.
     pub(crate) fn blob_file(&self, layer: &Layer) -> Result<PathBuf> {
+        self.blob_file_of(layer).map_err(|error| self.blame_cache(layer, error))
+    }
+
+    fn blob_file_of(&self, layer: &Layer) -> Result<PathBuf> {
         let descriptor = &layer.descriptor;
         match &layer.origin {
             LayerOrigin::Registry(origin) => self.fetcher.file(origin, descriptor),
@@ -321,8 +372,19 @@ impl<'a> Engine<'a> {
 
     /// Completes a step that has made a layer.
     pub(crate) fn finish_layer(&self, stage: &mut Stage, layer: NewLayer, created_by: String) -> Result<()> {
-        let (layer, index) = layer.finish()?;
+        let (mut layer, index) = layer.finish()?;
+        if self.layer_cache.is_some() {
+            layer.made = Some(Made {
+                step: stage.lineage.steps,
+                content: Key::of_layer(&index),
+                created: self.created.clone(),
+                is_kept: stage.lineage.keeps,
+                cached: None,
+            });
+        }
+        stage.lineage.steps += 1;
         stage.push_layer(layer, &index);
+        stage.image.made_at = None;
         stage.image.push_history(&self.created, created_by, false);
         Ok(())
     }
@@ -335,7 +397,34 @@ impl<'a> Engine<'a> {
         let mut plan = Plan::new(&tree, Look { now: self.now(), ..Look::default() }, &nothing);
         plan.copy(source, &TreePath::root(), &Destination::new(&tree, &TreePath::root(), "/")?)?;
         self.timings.measure("copy files", || plan.emit(&mut layer))?;
-        self.finish_layer(stage, layer, created_by)
+        self.finish_layer(stage, layer, created_by)?;
+        // It is what the stage starts from, and no step of it.
+        stage.image.layers.iter_mut().for_each(|layer| layer.made = None);
+        stage.lineage.steps = 0;
+        Ok(())
+    }
+
+    /// Asks for images at once, so that they are known when they are needed. Those that fail will be asked for again.
+    pub(crate) fn pull_ahead(&self, wanted: Vec<(Reference, Platform)>) -> Result<()> {
+        let mut requests = JoinSet::new();
+        for (reference, platform) in wanted {
+            let client = self.options.client.clone();
+            let request = async move {
+                let resolved = client.resolve(&reference, &platform).await.ok()?;
+                let config =
+                    client.config(&resolved.reference, &resolved.manifest.value().config).await.ok()?;
+                Some((reference, platform, resolved, config.into_value()))
+            };
+            requests.spawn_on(request, &self.runtime);
+        }
+        for (reference, platform, resolved, config) in
+            self.unless_ended(requests.join_all())?.into_iter().flatten()
+        {
+            if !self.pulled.borrow().contains_key(&(reference.clone(), platform.to_string())) {
+                self.keep_pulled(&reference, &platform, &resolved, config)?;
+            }
+        }
+        Ok(())
     }
 
     /// The image a reference names.
@@ -345,14 +434,25 @@ impl<'a> Engine<'a> {
             return Ok(image.clone());
         }
         let resolved = self.wait(self.options.client.resolve(reference, platform))?;
+        // From where the manifest is, which may be a mirror.
+        let config = &resolved.manifest.value().config;
+        let config = self.wait(self.options.client.config(&resolved.reference, config))?.into_value();
+        self.keep_pulled(reference, platform, &resolved, config)
+    }
+
+    fn keep_pulled(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        resolved: &ImageManifest,
+        config: ImageConfig,
+    ) -> Result<Image> {
         self.report(Event::Resolved { reference: reference.clone(), digest: resolved.manifest.digest() });
         let manifest = resolved.manifest.value();
-        // From where the manifest is, which may be a mirror.
-        let found = &resolved.reference;
-        let config = self.wait(self.options.client.config(found, &manifest.config))?.into_value();
         let name = reference.to_string();
-        let origin = LayerOrigin::Registry(found.clone());
+        let origin = LayerOrigin::Registry(resolved.reference.clone());
         let image = Image::from_manifest(&name, manifest, config, &origin)?;
+        let key = (reference.clone(), platform.to_string());
         self.pulled.borrow_mut().insert(key, image.clone());
         Ok(image)
     }
@@ -371,14 +471,26 @@ impl<'a> Engine<'a> {
         Image::from_manifest(&found.name, found.manifest.value(), found.config, &origin)
     }
 
-    /// Asks every repository among the destinations whether it takes an image of ours, before any work is
+    /// Begins to ask every repository among the destinations whether it takes an image of ours, before any work is
     /// put into one.
-    pub(crate) fn check_destinations(&self) -> Result<()> {
+    pub(crate) fn begin_to_check_destinations(&self) -> JoinSet<registry::Result<()>> {
         let outputs = &self.options.outputs;
+        let mut requests = JoinSet::new();
         if outputs.no_push || outputs.skip_push_check {
-            return Ok(());
+            return requests;
         }
-        check_destinations(&self.options.client, &outputs.destinations, &self.runtime, self.cancel())
+        let mut seen = BTreeSet::new();
+        for destination in outputs.destinations.iter().filter(|destination| seen.insert(destination.name())) {
+            let (client, destination) = (self.options.client.clone(), destination.clone());
+            requests.spawn_on(async move { client.check_push(&destination).await }, &self.runtime);
+        }
+        requests
+    }
+
+    /// Waits for what they say.
+    pub(crate) fn end_to_check_destinations(&self, requests: JoinSet<registry::Result<()>>) -> Result<()> {
+        let answers = self.unless_ended(requests.join_all())?;
+        answers.into_iter().try_for_each(|answer| answer.map_err(registry_error))
     }
 
     /// Waits for a registry; in vain if the build is told to end.

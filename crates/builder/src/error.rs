@@ -3,6 +3,7 @@
 use std::fmt;
 
 use dockerfile::Span;
+use oci::Digest;
 
 /// A failed build.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Error {
     pub hint: Option<String>,
     /// The exit code of the RUN that failed, if one did.
     pub exit_code: Option<i32>,
+    /// The blob of a cache that could not be used. Without it, the build may succeed.
+    pub(crate) damaged: Option<Digest>,
 }
 
 /// The outcome of anything in a build.
@@ -23,7 +26,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error that is not about a place yet.
     pub fn new(message: impl Into<String>) -> Self {
-        Error { message: message.into(), span: None, hint: None, exit_code: None }
+        Error { message: message.into(), span: None, hint: None, exit_code: None, damaged: None }
     }
 
     /// The error of a build that was told to end. The exit code is the one a shell reports.

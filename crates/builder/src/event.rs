@@ -33,6 +33,21 @@ pub enum Event {
         elapsed: Duration,
         /// Size of the layer it made, compressed, in bytes.
         layer: Option<u64>,
+        /// A cache had the layer.
+        cached: bool,
+    },
+    /// Why a cache has a step, or has it not.
+    Explained {
+        /// The stage's name, or its number.
+        stage: String,
+        /// The instruction, on one line.
+        step: String,
+        /// A cache has it.
+        found: bool,
+        /// Why.
+        reason: String,
+        /// Inputs that are otherwise than in the nearest earlier step.
+        differences: Vec<String>,
     },
     /// A RUN has written something.
     Output {

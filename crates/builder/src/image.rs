@@ -1,5 +1,8 @@
 //! Images as a build sees them: a config and layers, of which some have no bytes here yet.
 
+use std::sync::Arc;
+
+use cache::{Key, Repository};
 use layout::Layout;
 use oci::{Compression, Descriptor, DiffId, History, ImageConfig, ImageFormat, Manifest, Reference};
 
@@ -15,6 +18,8 @@ pub(crate) struct Image {
     pub(crate) config: ImageConfig,
     /// The layers, bottom first.
     pub(crate) layers: Vec<Layer>,
+    /// When the step at the top was made, if a cache had it: what only notes something after it is as old.
+    pub(crate) made_at: Option<String>,
 }
 
 /// One layer of an image.
@@ -26,6 +31,23 @@ pub(crate) struct Layer {
     pub(crate) diff_id: DiffId,
     /// Where the blob can be had.
     pub(crate) origin: LayerOrigin,
+    /// How it was made, if a step of this build or of an earlier one has made it and a cache may keep it.
+    pub(crate) made: Option<Made>,
+}
+
+/// What a cache knows of a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    /// Which of the steps that make layers has made it, counted from the image that the stage starts from.
+    pub(crate) step: u32,
+    /// What it holds, without times.
+    pub(crate) content: Key,
+    /// When.
+    pub(crate) created: String,
+    /// False if results of such steps are not kept.
+    pub(crate) is_kept: bool,
+    /// The cache that it is from, and its index there.
+    pub(crate) cached: Option<(Arc<Repository>, Descriptor)>,
 }
 
 /// Where a layer's blob comes from.
@@ -49,7 +71,7 @@ impl Image {
             config: oci::Config { working_dir: "/".to_owned(), ..oci::Config::default() },
             ..ImageConfig::default()
         };
-        let mut image = Image { config, layers: Vec::new() };
+        let mut image = Image { config, layers: Vec::new(), made_at: None };
         image.give_path();
         image
     }
@@ -77,8 +99,9 @@ impl Image {
             descriptor: descriptor.clone(),
             diff_id: *diff_id,
             origin: origin.clone(),
+            made: None,
         });
-        let mut image = Image { layers: layers.collect(), config };
+        let mut image = Image { layers: layers.collect(), config, made_at: None };
         image.give_path();
         Ok(image)
     }
@@ -91,10 +114,10 @@ impl Image {
         }
     }
 
-    /// Notes an instruction that has made a layer, or none.
+    /// Notes an instruction that has made a layer, or none. `created` is the time of this build.
     pub(crate) fn push_history(&mut self, created: &str, created_by: String, empty_layer: bool) {
         self.config.history.push(History {
-            created: Some(created.to_owned()),
+            created: Some(self.made_at.as_deref().unwrap_or(created).to_owned()),
             created_by: Some(created_by),
             comment: Some("bako".to_owned()),
             empty_layer,
@@ -110,6 +133,11 @@ impl Layer {
             LayerOrigin::Registry(reference) => Some(reference),
             LayerOrigin::Built | LayerOrigin::Layout(_) => None,
         }
+    }
+
+    /// True for a layer that was found in a cache.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.cached.is_some())
     }
 
     /// True for a layer that this build has made, whose blob is nobody else's.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod cache_writer;
 mod call;
 mod checkout;
 mod checks;
@@ -13,14 +14,19 @@ mod copy;
 mod engine;
 mod error;
 mod event;
+mod explain;
 mod fetch;
+mod forecast;
 mod image;
 mod interruptible;
 mod known;
+mod layer_cache;
 mod layout_image;
+mod lineage;
 mod new_layer;
 mod options;
 mod output;
+mod planned;
 mod remote;
 mod scope;
 mod sources;
@@ -33,18 +39,22 @@ mod users;
 mod warm;
 mod workdir;
 
-pub use build::{Outcome, build};
+pub use build::{Outcome, build, plan};
+pub use cache::{Location as CacheLocation, SigningKey, VerifyingKey};
 pub use call::{check, outline, targets};
 pub use context::{BuildContext, ContextLocation, ContextOrigin, Fetching, download_text};
 pub use dockerfile::{
     GitTransport, GitUrl, Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean,
+    parse_duration,
 };
 pub use engine::rfc3339;
 pub use error::{Error, Result};
 pub use event::{Event, Report, Warning};
 pub use layer::TreePath;
+pub use layer_cache::{CacheOptions, NoCache};
 pub use options::Options;
 pub use output::{DigestFile, Outputs};
+pub use planned::{Planned, PlannedStage, PlannedStep};
 pub use stored::{Push, push};
 pub use timings::Timings;
 pub use transport::Network;

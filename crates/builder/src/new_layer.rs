@@ -38,7 +38,8 @@ impl NewLayer {
             Descriptor::new(MediaType::oci_layer(written.compression), written.digest, written.size);
         self.store.commit_blob(written.digest, written.destination)?;
         self.store.put_index(&written.index)?;
-        let layer = Layer { descriptor, diff_id: written.index.diff_id, origin: LayerOrigin::Built };
+        let layer =
+            Layer { descriptor, diff_id: written.index.diff_id, origin: LayerOrigin::Built, made: None };
         Ok((layer, written.index))
     }
 }

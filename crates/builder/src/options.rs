@@ -12,6 +12,7 @@ use oci::{Compression, Platform};
 use sandbox::{Cancel, Isolation, Secret};
 
 use crate::event::Report;
+use crate::layer_cache::CacheOptions;
 use crate::output::Outputs;
 use crate::workdir::WorkDir;
 
@@ -61,6 +62,10 @@ pub struct Options {
     pub work_dir: Arc<WorkDir>,
     /// Where base layers and indexes are kept between builds.
     pub cache_dir: Option<PathBuf>,
+    /// How results of steps are kept between builds, if they are.
+    pub cache: Option<CacheOptions>,
+    /// Say of each step why a cache has it, or has it not.
+    pub explain: bool,
     /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.
     pub isolation: Result<Arc<dyn Isolation>, String>,
     /// How servers are met that ADD and contexts are downloaded from.

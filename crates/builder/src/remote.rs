@@ -94,7 +94,7 @@ impl Engine<'_> {
     }
 
     /// Waits for work that is dropped if the build is told to end.
-    fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+    pub(crate) fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         self.runtime.block_on(async {
             tokio::select! {
                 done = work => Ok(done),

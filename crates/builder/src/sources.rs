@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use cache::Key;
 use dockerfile::graph::Origin;
 use dockerfile::{ContextSource, NamedContext};
 use oci::{Digest, Platform, Reference};
@@ -24,6 +25,8 @@ pub(crate) struct Sources {
     images: BTreeMap<Origin, Stage>,
     /// Named contexts that were asked for, each for a platform.
     contexts: BTreeMap<(String, String), Given>,
+    /// How stages are made, whether they are built or not.
+    pub(crate) definitions: BTreeMap<usize, Key>,
 }
 
 /// Something that files can be taken from, by COPY or by a mount.
@@ -62,6 +65,16 @@ impl Sources {
             _ => "scratch",
         };
         Ok(Place::Stage(self.images.entry(origin.clone()).or_insert_with(|| Stage::new(name, image))))
+    }
+
+    /// Every stage that was built, and every image that was taken from.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.values().chain(self.images.values())
+    }
+
+    /// The key of what a stage is at its end, by how it is made.
+    pub(crate) fn definition(&self, stage: usize) -> Option<Key> {
+        self.definitions.get(&stage).copied()
     }
 
     /// A named context, for a platform.

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use cache::Key;
 use layer::{
     Change, Content, Discard, Kind, LayerIndex, Metadata, ReadError, Sink, Tree, TreePath, read_layer,
 };
@@ -15,6 +16,7 @@ use rootfs::Workspace;
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::image::{Image, Layer};
+use crate::lineage::Lineage;
 use crate::new_layer::{ACCOUNT_FILE_LIMIT, ACCOUNT_FILES, KeepAccounts};
 use crate::scope::Scope;
 use crate::users::Accounts;
@@ -31,8 +33,12 @@ pub(crate) struct Stage {
     pub(crate) has_own_cmd: bool,
     /// A RUN is still to come, so that layers are better unpacked than only indexed.
     pub(crate) will_run: bool,
+    /// The step that is being carried out is a RUN.
+    pub(crate) runs_now: bool,
     /// Other stages start from the same base, and are to find it unpacked.
     pub(crate) shares_base: bool,
+    /// What it is made of, as a cache sees it.
+    pub(crate) lineage: Lineage,
     /// How many layers it has from its base.
     base_layers: usize,
     /// How many of them no stage has made: those of the image that the first of its bases is.
@@ -46,6 +52,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(name: &str, image: Image) -> Self {
         let scope = Scope::of_environment(&image.config.config.env);
+        let lineage = Lineage::of_image(&image);
         Stage {
             name: name.to_owned(),
             base_layers: image.layers.len(),
@@ -54,7 +61,9 @@ impl Stage {
             scope,
             has_own_cmd: false,
             will_run: false,
+            runs_now: false,
             shares_base: false,
+            lineage,
             tree: None,
             workspace: None,
             applied: 0,
@@ -71,11 +80,18 @@ impl Stage {
             scope: self.scope.clone(),
             has_own_cmd: false,
             will_run: false,
+            runs_now: false,
             shares_base: false,
+            lineage: self.lineage.clone(),
             tree: self.tree.clone(),
             workspace: None,
             applied: 0,
         }
+    }
+
+    /// The key of what it starts from.
+    pub(crate) fn root_key(&self) -> Key {
+        self.lineage.root
     }
 
     /// The folder that relative paths are relative to.
@@ -89,7 +105,9 @@ impl Stage {
         if let Some(tree) = &self.tree {
             return Ok(tree.clone());
         }
-        if self.will_run {
+        engine.gather_indexes(&self.image.layers)?;
+        let all_known = || self.image.layers.iter().all(|layer| engine.has_index(layer.diff_id));
+        if self.runs_now || self.will_run && (self.workspace.is_some() || !all_known()) {
             self.materialise(engine)?;
         } else {
             let mut tree = Tree::new();
@@ -99,10 +117,7 @@ impl Stage {
             for (number, layer) in self.image.layers.iter().enumerate() {
                 let index = match engine.index(layer) {
                     Some(index) => index,
-                    None => engine.timings.measure("index layers", || {
-                        let index = read(engine, layer, engine.read_blob(layer)?, &mut Discard);
-                        checked(engine, layer, index.during(about(layer))?)
-                    })?,
+                    None => self.read_index(engine, layer)?,
                 };
                 tree.apply(layer_number(number), &index);
             }
@@ -117,6 +132,38 @@ impl Stage {
             Rc::make_mut(tree).apply(layer_number(self.image.layers.len()), index);
         }
         self.image.layers.push(layer);
+    }
+
+    /// Adds the layer that a cache has for the next step.
+    pub(crate) fn adopt(&mut self, engine: &Engine, layer: Layer, created_by: String) -> Result<()> {
+        if self.tree.is_some() || self.workspace.is_some() {
+            let one = std::slice::from_ref(&layer);
+            engine.gather_indexes(one)?;
+            let index = match engine.index(&layer) {
+                Some(index) => index,
+                None => self.read_index(engine, &layer)?,
+            };
+            if let Some(tree) = &mut self.tree {
+                Rc::make_mut(tree).apply(layer_number(self.image.layers.len()), &index);
+            }
+        }
+        self.image.made_at = layer.made.as_ref().map(|made| made.created.clone());
+        self.image.layers.push(layer);
+        self.lineage.steps += 1;
+        self.image.push_history(engine.created(), created_by, false);
+        Ok(())
+    }
+
+    /// Reads a layer for what it says.
+    fn read_index(&self, engine: &Engine, layer: &Layer) -> Result<LayerIndex> {
+        engine.timings.measure("index layers", || {
+            let index = read(engine, layer, engine.read_blob(layer)?, &mut Discard);
+            checked(
+                engine,
+                layer,
+                index.during(about(layer)).map_err(|error| engine.blame_cache(layer, error))?,
+            )
+        })
     }
 
     /// Brings every layer into the workspace, and hands it out.
@@ -146,7 +193,8 @@ impl Stage {
                 let blob = engine.read_blob(layer)?;
                 let index = workspace
                     .with_sink(beneath, |sink| Ok(read(engine, layer, blob, sink)?))
-                    .during(about(layer))?;
+                    .during(about(layer))
+                    .map_err(|error| engine.blame_cache(layer, error))?;
                 checked(engine, layer, index)
             })?;
             if known.is_none() {
@@ -279,7 +327,9 @@ impl Files {
             names.entry(first.clone()).or_default().push(path.clone());
         }
         let mut pick = Pick { files: self, names };
-        let index = read(engine, layer, engine.read_blob(layer)?, &mut pick).during(about(layer))?;
+        let index = read(engine, layer, engine.read_blob(layer)?, &mut pick)
+            .during(about(layer))
+            .map_err(|error| engine.blame_cache(layer, error))?;
         checked(engine, layer, index).map(drop)
     }
 
@@ -344,11 +394,9 @@ fn checked(engine: &Engine, layer: &Layer, index: LayerIndex) -> Result<LayerInd
     if index.diff_id != layer.diff_id {
         engine.base_store().remove_blob(layer.descriptor.digest)?;
         let (found, said) = (index.diff_id, layer.diff_id);
-        return Err(Error::new(format!(
-            "{}: it holds {found}, the image's config says {said}",
-            about(layer)
-        ))
-        .hint("the image is damaged or forged; build or push it again"));
+        let text = format!("{}: it holds {found}, the image's config says {said}", about(layer));
+        let error = Error::new(text).hint("the image is damaged or forged; build or push it again");
+        return Err(engine.blame_cache(layer, error));
     }
     engine.base_store().put_index(&index)?;
     Ok(index)

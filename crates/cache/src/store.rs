@@ -81,6 +81,13 @@ impl Store {
         pending.commit(&self.index_path(index.diff_id))
     }
 
+    /// Where the file form of a layer's index is, if it is here.
+    #[must_use]
+    pub fn index_file(&self, diff_id: DiffId) -> Option<PathBuf> {
+        let path = self.index_path(diff_id);
+        path.exists().then_some(path)
+    }
+
     /// A small file's contents, checked.
     #[must_use]
     pub fn content(&self, hash: ContentHash) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -219,6 +220,14 @@ pub(crate) fn pair(text: &str) -> Result<Pair, String> {
     }
 }
 
+/// A duration as Go writes it: `336h`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = builder::parse_duration(text).map_err(|error| error.to_string())?;
+    u64::try_from(nanoseconds)
+        .map(Duration::from_nanos)
+        .map_err(|_| "expected no negative duration".to_owned())
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -342,7 +351,14 @@ impl BuildArgs {
 
     /// What is to be done with the Dockerfile.
     pub(crate) fn asked(&self) -> Call {
-        if self.check { Call { method: Method::Check, ..self.call } } else { self.call }
+        match (self.check, self.dryrun) {
+            (true, _) => Call { method: Method::Check, ..self.call },
+            (_, true) => {
+                let json = self.call.json || self.log_format == LogFormat::Json;
+                Call { method: Method::Plan, json }
+            }
+            _ => self.call,
+        }
     }
 }
 
@@ -497,6 +513,51 @@ pub(crate) struct BuildArgs {
     /// /cache is there.
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) cache_dir: Option<PathBuf>,
+    /// Keep results of steps for later builds, and use those of earlier ones, in the --cache-repo.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) cache: bool,
+    /// The repository for results of steps, or oci:DIR for a directory; if not given, that of the first destination
+    /// with /cache behind it.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) cache_repo: Option<String>,
+    /// Another place to look for results: a repository, oci:DIR, type=registry,ref=… or type=local,src=…. May be
+    /// repeated.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) cache_from: Vec<String>,
+    /// Another place to keep results: a repository, oci:DIR, type=registry,ref=… or type=local,dest=…. May be
+    /// repeated.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) cache_to: Vec<String>,
+    /// How long a result is used after it was last found useful, as 336h.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "336h")]
+    pub(crate) cache_ttl: Duration,
+    /// Keep results of COPY and ADD too.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) cache_copy_layers: bool,
+    /// Keep results of RUN.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) cache_run_layers: bool,
+    /// Use the --cache-repo, but keep nothing there.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) no_push_cache: bool,
+    /// Sign what is kept with this Ed25519 private key, in PEM.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) cache_sign_key: Option<PathBuf>,
+    /// Use only results that are signed with the key that belongs to this Ed25519 public key, in PEM.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) cache_verify_key: Option<PathBuf>,
+    /// Build everything anew. What comes of it is kept as ever.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) no_cache: bool,
+    /// Build these stages anew, by name or number. May be repeated.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) no_cache_filter: Vec<String>,
+    /// Say of each step why a cache has it or, beside the last build that has made something, why not.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) explain: bool,
+    /// Print what would be done, with the key of each step and whether a cache has it, and do nothing.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    pub(crate) dryrun: bool,
     /// Where to work. A directory is made in it for each build, and removed at its end.
     /// `KANIKO_DIR` in the environment says the same.
     #[arg(long, alias = "kaniko-dir", value_name = "DIR", value_parser = path())]

@@ -23,7 +23,7 @@ use crate::context::Located;
 use crate::diagnostic::Source;
 use crate::kaniko::Entry;
 use crate::terminal::{Terminal, human_time, print_result};
-use crate::{context, environment, git_flag, session, signals};
+use crate::{context, environment, git_flag, layer_cache, session, signals};
 
 /// Builds, or asks, and says how it went.
 pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
@@ -168,6 +168,10 @@ pub(crate) fn prepare(
     terminal.show_source(Source { path, text: dockerfile.text.clone() });
     let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
     let mut targets = args.targets().into_iter();
+    let cache = layer_cache::options(args, &destinations)?;
+    if let Some(text) = cache.warning {
+        terminal.event(Event::Warning(Warning::new(text)));
+    }
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
     Ok(Options {
@@ -218,6 +222,8 @@ pub(crate) fn prepare(
         clamp: epoch,
         work_dir,
         cache_dir: environment::cache_dir(&args.cache_dir),
+        cache: cache.options,
+        explain: args.explain,
         isolation,
         download_limit: args.download_limit,
         client: registry::Client::new(client_options)?,

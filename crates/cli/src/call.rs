@@ -30,6 +30,8 @@ pub(crate) enum Method {
     Outline,
     /// Which stages there are.
     Targets,
+    /// What a build would do: `--dryrun`.
+    Plan,
 }
 
 const METHODS: [(&str, Method); 4] = [
@@ -98,6 +100,10 @@ pub(crate) fn answer(
         Method::Outline => builder::outline(options).map(|outline| match call.json {
             true => format!("{:#}", with_source(json!(outline), terminal.source())),
             false => outline_text(&outline),
+        }),
+        Method::Plan => builder::plan(options, runtime).map(|stages| match call.json {
+            true => format!("{:#}", json!(stages)),
+            false => stages.iter().map(ToString::to_string).collect(),
         }),
         Method::Targets => builder::targets(options).map(|targets| match call.json {
             true => format!("{:#}", with_source(json!(targets), terminal.source())),

@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of `docker build`, with what to say of each.
-const FOREIGN: [(&[&str], &str); 16] = [
+const FOREIGN: [(&[&str], &str); 14] = [
     (
         &["--output", "-o"],
         "an image goes to --destination, --oci-layout-path (type=oci) or --tar-path (type=docker)",
@@ -14,15 +14,7 @@ const FOREIGN: [(&[&str], &str); 16] = [
         &["--iidfile"],
         "there is no daemon that knows images by an id; --digest-file writes the digest of the manifest",
     ),
-    (
-        &["--no-cache", "--no-cache-filter"],
-        "no results are kept between builds, so there are none to leave out",
-    ),
     (&["--pull"], "bases are looked up in their registry in every build"),
-    (
-        &["--cache-from", "--cache-to"],
-        "a cache in a registry is not supported; --cache-dir keeps bases on a disk",
-    ),
     (&["--network"], "a RUN has the builder's network; RUN --network=none takes it away"),
     (&["--add-hosts"], "it is --add-host"),
     (&["--allow"], "a RUN never has more privilege than the builder"),

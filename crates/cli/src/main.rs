@@ -13,6 +13,7 @@ mod foreign_flags;
 mod git_flag;
 mod images_command;
 mod kaniko;
+mod layer_cache;
 mod login_command;
 #[cfg(test)]
 mod pages;

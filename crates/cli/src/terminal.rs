@@ -15,6 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{LogFormat, Verbosity};
 use crate::diagnostic::{self, Source};
 
+/// A text lists so many differences of a step; JSON has all of them.
+const SHOWN_DIFFERENCES: usize = 10;
+
 /// Turns events into lines.
 pub(crate) struct Terminal {
     format: LogFormat,
@@ -221,17 +224,35 @@ impl Report for Terminal {
                 &format!("[{number}/{total}] {text}"),
                 json!({ "event": "step", "number": number, "total": total, "stage": stage }),
             ),
-            Event::StepDone { elapsed, layer } => {
+            Event::StepDone { elapsed, layer, cached } => {
                 self.finish_output();
                 let layer_text = layer.map_or(String::new(), |size| format!(", layer of {}", human_bytes(size)));
                 // Steps that only note something in the config are not worth a line of their own.
                 if layer.is_some() || elapsed > Duration::from_millis(200) {
                     self.line(
                         Verbosity::Info,
-                        &format!("  done in {}{layer_text}", human_time(elapsed)),
-                        json!({ "event": "step_done", "ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "layer_bytes": layer }),
+                        &match cached {
+                            true => format!("  cached{layer_text}"),
+                            false => format!("  done in {}{layer_text}", human_time(elapsed)),
+                        },
+                        json!({ "event": "step_done", "ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "layer_bytes": layer, "cached": cached }),
                     );
                 }
+            }
+            Event::Explained { stage, step, found, reason, differences } => {
+                let what = if found { "hit" } else { "miss" };
+                let mut text = format!("{what}: {stage}: {step}: {reason}");
+                for difference in differences.iter().take(SHOWN_DIFFERENCES) {
+                    text.push_str(&format!("\n  {difference}"));
+                }
+                if differences.len() > SHOWN_DIFFERENCES {
+                    text.push_str(&format!("\n  and {} more", differences.len() - SHOWN_DIFFERENCES));
+                }
+                self.line(
+                    Verbosity::Info,
+                    &text,
+                    json!({ "event": "explained", "stage": stage, "step": step, "found": found, "reason": reason, "differences": differences }),
+                );
             }
             Event::Resolved { reference, digest } => self.line(
                 Verbosity::Info,

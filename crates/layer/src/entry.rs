@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Read};
 
 use oci::DiffId;
 
@@ -166,6 +167,24 @@ impl ContentHash {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         ContentHash(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The hash of what a reader gives to its end, and the number of bytes.
+    pub fn of_reader(data: &mut dyn Read) -> io::Result<(Self, u64)> {
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = [0; 64 * 1024];
+        let mut size = 0;
+        loop {
+            match data.read(&mut buffer) {
+                Ok(0) => return Ok((ContentHash(*hasher.finalize().as_bytes()), size)),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    size += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

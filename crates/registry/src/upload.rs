@@ -82,7 +82,6 @@ impl Client {
         mount_from: &[Reference],
     ) -> Result<Pushed> {
         let subject = format!("push {}", to.at(descriptor.digest));
-        let _place = self.place(&subject).await?;
         let upload = Upload {
             client: self,
             endpoint: self.endpoint(to.registry(), Access::Push)?,
@@ -91,9 +90,11 @@ impl Client {
             source,
             subject,
         };
+        // A question is no transfer: all of an image's may be asked at once.
         if upload.exists().await? {
             return Ok(Pushed::Existed);
         }
+        let _place = self.place(&upload.subject).await?;
         let mut candidates: Vec<&str> = Vec::new();
         let own = match source {
             BlobSource::Repository(reference) => Some(reference),

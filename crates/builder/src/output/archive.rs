@@ -130,6 +130,7 @@ mod tests {
             ),
             diff_id: oci::DiffId(digest),
             origin: crate::image::LayerOrigin::Built,
+            made: None,
         });
         let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, &BTreeMap::new());
         let (archive, layout) = (directory.path().join("app.tar"), directory.path().join("layout"));

@@ -70,9 +70,9 @@ impl Finished {
         format: ImageFormat,
         annotations: &BTreeMap<String, String>,
     ) -> Self {
-        let Image { mut config, layers } = image;
+        let Image { mut config, layers, made_at } = image;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
-        config.created = Some(created.to_owned());
+        config.created = Some(made_at.unwrap_or_else(|| created.to_owned()));
         let config = Raw::write(config);
         let descriptor = Descriptor::of(format.config(), &config);
         let blobs = layers.iter().map(|layer| layer.descriptor_in(format)).collect();

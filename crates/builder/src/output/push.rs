@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::image::{Image, Layer};
 
+/// What the subject of an error begins with that is about where a blob comes from.
+const PULL: &str = "pull ";
+
 /// Uploads to every repository among the destinations. Dropped before the end, it stops what is under way;
 /// what has arrived by then has no name and is the registry's to collect.
 pub(crate) struct Uploads {
@@ -61,6 +64,7 @@ impl Uploads {
                     &layer.descriptor,
                     &BlobSource::Repository(origin.clone()),
                     Some(origin),
+                    layer.is_cached(),
                 );
             }
         }
@@ -74,11 +78,18 @@ impl Uploads {
             (None, Some(origin)) => BlobSource::Repository(origin.clone()),
             (None, None) => return engine.blob_file(layer).map(drop),
         };
-        self.start_everywhere(&layer.descriptor, &source, layer.repository());
+        self.start_everywhere(&layer.descriptor, &source, layer.repository(), layer.is_cached());
         Ok(())
     }
 
-    fn start_everywhere(&mut self, descriptor: &Descriptor, source: &BlobSource, origin: Option<&Reference>) {
+    /// `is_cached` says that the source is a cache, which may turn out not to have it.
+    fn start_everywhere(
+        &mut self,
+        descriptor: &Descriptor,
+        source: &BlobSource,
+        origin: Option<&Reference>,
+        is_cached: bool,
+    ) {
         if self.started.insert(descriptor.digest) {
             for repository in self.repositories() {
                 self.start(
@@ -86,6 +97,7 @@ impl Uploads {
                     descriptor.clone(),
                     source.clone(),
                     origin.cloned().into_iter().collect(),
+                    is_cached,
                 );
             }
         }
@@ -99,12 +111,12 @@ impl Uploads {
 
     /// Starts to bring a file of this disk to every repository.
     pub(crate) fn file(&mut self, descriptor: &Descriptor, file: PathBuf) {
-        self.start_everywhere(descriptor, &BlobSource::File(file), None);
+        self.start_everywhere(descriptor, &BlobSource::File(file), None, false);
     }
 
     /// Starts to bring a document to every repository.
     pub(crate) fn document(&mut self, descriptor: &Descriptor, bytes: &[u8]) {
-        self.start_everywhere(descriptor, &BlobSource::Bytes(Bytes::copy_from_slice(bytes)), None);
+        self.start_everywhere(descriptor, &BlobSource::Bytes(Bytes::copy_from_slice(bytes)), None, false);
     }
 
     /// Waits for the layers, then pushes config and manifest under every name; in vain if the build is told
@@ -156,14 +168,19 @@ impl Uploads {
         descriptor: Descriptor,
         source: BlobSource,
         mount_from: Vec<Reference>,
+        is_cached: bool,
     ) {
         let (client, report) = (self.client.clone(), self.report.clone());
         self.tasks.spawn_on(
             async move {
-                let how = client
-                    .push_blob(&destination, &descriptor, &source, &mount_from)
-                    .await
-                    .map_err(registry_error)?;
+                let how = client.push_blob(&destination, &descriptor, &source, &mount_from).await;
+                let how = how.map_err(|error| {
+                    // What fails at the destination fails without the cache too.
+                    let damaged = is_cached && error.subject.starts_with(PULL);
+                    let mut error = registry_error(error);
+                    error.damaged = damaged.then_some(descriptor.digest);
+                    error
+                })?;
                 let (repository, how) = (destination.name(), shown(&how));
                 report.event(Event::Pushed {
                     repository,

@@ -22,19 +22,13 @@ use crate::sources::Place;
 use crate::stage::{Files, Stage};
 
 pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
-    let flags = Flags {
-        chown: copy.chown.as_ref(),
-        chmod: copy.chmod.as_ref(),
-        link: copy.link.as_ref().is_some_and(|flag| flag.value),
-        parents: copy.parents.as_ref().is_some_and(|flag| flag.value),
-        exclude: &copy.exclude,
-    };
-    let job = Job::new(around, stage, &copy.sources, &copy.destination, &flags)?;
-    let history = job.history("COPY");
-    job.refuse_remotes()?;
+    let terms = Terms::of_copy(around, stage, copy)?;
+    let history = terms.history();
+    terms.refuse_remotes()?;
     let engine = around.engine;
+    let job = Job::new(engine, stage, terms)?;
     let mut layer = NewLayer::create(engine)?;
-    let ground = Ground::new(stage.tree(engine)?, job.link);
+    let ground = Ground::new(stage.tree(engine)?, job.terms.link);
     match around.place(copy.from.as_ref())? {
         Place::Directory(source) => {
             let plan = job.plan(engine, &ground, &*source)?;
@@ -62,27 +56,21 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
 }
 
 pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -> Result<()> {
-    let flags = Flags {
-        chown: add.chown.as_ref(),
-        chmod: add.chmod.as_ref(),
-        link: add.link.as_ref().is_some_and(|flag| flag.value),
-        parents: false,
-        exclude: &add.exclude,
-    };
-    let job = Job::new(around, stage, &add.sources, &add.destination, &flags)?;
-    let history = job.history("ADD");
+    let terms = Terms::of_add(around, stage, add)?;
+    let history = terms.history();
     let engine = around.engine;
-    let sources = job.fetch(around, stage, add)?;
+    let sources = terms.fetch(around, stage, add)?;
+    let job = Job::new(engine, stage, terms)?;
     let context = engine.context()?;
     let parts = job.parts(engine, &sources, &*context, add.unpack.as_ref().map(|flag| flag.value))?;
-    let ground = Ground::new(stage.tree(engine)?, job.link);
+    let ground = Ground::new(stage.tree(engine)?, job.terms.link);
     let mut layer = NewLayer::create(engine)?;
     engine.timings.measure("copy files", || job.add(engine, stage, ground, &parts, &mut layer))?;
     engine.finish_layer(stage, layer, history)
 }
 
 /// A source of ADD.
-enum Added {
+pub(crate) enum Added {
     /// A path or a pattern in the build context.
     Context,
     /// A file that was downloaded.
@@ -127,52 +115,83 @@ impl Ground {
     }
 }
 
-/// What one COPY or ADD says, with its variables replaced.
+/// What one COPY or ADD says, with its variables replaced. Nothing of the stage's files is looked at for it.
+pub(super) struct Terms<'a> {
+    keyword: &'static str,
+    pub(super) paths: Vec<(&'a Word, String)>,
+    pub(super) heredocs: Vec<(&'a Heredoc, Vec<u8>)>,
+    pub(super) destination: (&'a Word, String),
+    pub(super) chown: Option<(&'a Word, String)>,
+    pub(super) chmod: Option<(String, ModeChange)>,
+    pub(super) link: bool,
+    pub(super) parents: bool,
+    pub(super) exclude: Ignore,
+    /// The same as it is written.
+    pub(super) exclude_patterns: Vec<&'a str>,
+    shown_flags: String,
+}
+
+/// One COPY or ADD on the stage it stands in.
 struct Job<'a> {
-    paths: Vec<(&'a Word, String)>,
-    heredocs: Vec<(&'a Heredoc, Vec<u8>)>,
+    terms: Terms<'a>,
     destination: Destination,
     look: Look,
-    link: bool,
-    parents: bool,
-    exclude: Ignore,
-    shown_flags: String,
     /// Where it stands.
     span: Span,
 }
 
-impl<'a> Job<'a> {
+impl<'a> Terms<'a> {
+    pub(super) fn of_copy(around: &Surroundings<'_>, stage: &Stage, copy: &'a Copy) -> Result<Self> {
+        let flags = Flags {
+            chown: copy.chown.as_ref(),
+            chmod: copy.chmod.as_ref(),
+            link: copy.link.as_ref().is_some_and(|flag| flag.value),
+            parents: copy.parents.as_ref().is_some_and(|flag| flag.value),
+            exclude: &copy.exclude,
+        };
+        Self::new("COPY", around, stage, (&copy.sources, &copy.destination), &flags)
+    }
+
+    pub(super) fn of_add(around: &Surroundings<'_>, stage: &Stage, add: &'a Add) -> Result<Self> {
+        let flags = Flags {
+            chown: add.chown.as_ref(),
+            chmod: add.chmod.as_ref(),
+            link: add.link.as_ref().is_some_and(|flag| flag.value),
+            parents: false,
+            exclude: &add.exclude,
+        };
+        Self::new("ADD", around, stage, (&add.sources, &add.destination), &flags)
+    }
+
     fn new(
+        keyword: &'static str,
         around: &Surroundings<'_>,
-        stage: &mut Stage,
-        sources: &'a [Written],
-        destination: &Word,
-        flags: &Flags<'_>,
+        stage: &Stage,
+        (sources, destination): (&'a [Written], &'a Word),
+        flags: &Flags<'a>,
     ) -> Result<Self> {
-        let engine = around.engine;
         let mut shown_flags = String::new();
-        let mut look = Look { now: engine.now(), ..Look::default() };
         if flags.parents {
             shown_flags.push_str("--parents ");
         }
+        let mut chown = None;
         if let Some(word) = flags.chown {
             let owner = expand(around, stage, word)?;
             if !owner.is_empty() {
-                let needs_names =
-                    owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err());
-                let accounts = if needs_names { stage.accounts(engine)? } else { Default::default() };
-                look.owner = Some(accounts.owner(&owner).map_err(|error| at(word, error))?);
                 shown_flags.push_str(&format!("--chown={owner} "));
+                chown = Some((word, owner));
             }
         }
+        let mut chmod = None;
         if let Some(word) = flags.chmod {
             let mode = expand(around, stage, word)?;
-            look.mode =
-                Some(ModeChange::parse(&mode).map_err(|error| at(word, Error::new(error.to_string())))?);
+            let change = ModeChange::parse(&mode).map_err(|error| at(word, Error::new(error.to_string())))?;
             shown_flags.push_str(&format!("--chmod={mode} "));
+            chmod = Some((mode, change));
         }
-        let patterns = flags.exclude.iter().map(|pattern| pattern.value.as_str());
-        let exclude = Ignore::from_patterns(patterns).map_err(|error| {
+        let exclude_patterns: Vec<&str> =
+            flags.exclude.iter().map(|pattern| pattern.value.as_str()).collect();
+        let exclude = Ignore::from_patterns(exclude_patterns.iter().copied()).map_err(|error| {
             let culprit = &flags.exclude[error.line - 1];
             located(culprit.span, Error::new(format!("--exclude={}: {}", culprit.value, error.reason)))
         })?;
@@ -193,38 +212,33 @@ impl<'a> Job<'a> {
             }
         }
         let written = expand(around, stage, destination)?;
-        let working_dir = stage.working_dir()?;
-        // With --link, nothing of the stage is looked at.
-        let tree = if flags.link { Rc::new(Tree::new()) } else { stage.tree(engine)? };
-        let mut place =
-            Destination::new(&tree, &working_dir, &written).map_err(|error| at(destination, error))?;
-        if place.written.is_empty() {
-            ".".clone_into(&mut place.written);
-        }
-        Ok(Job {
+        Ok(Terms {
+            keyword,
             paths,
             heredocs,
-            destination: place,
-            look,
+            destination: (destination, written),
+            chown,
+            chmod,
             link: flags.link,
             parents: flags.parents,
             exclude,
+            exclude_patterns,
             shown_flags,
-            span: destination.span,
         })
     }
 
     /// BuildKit's form: of the flags only the owner and the mode are shown, and heredocs come after paths,
     /// which is also the order they are copied in.
-    fn history(&self, keyword: &str) -> String {
+    pub(super) fn history(&self) -> String {
         let heredocs = self.heredocs.iter().map(|(heredoc, _)| format!("<<{}", heredoc.name));
         let paths = self.paths.iter().map(|(_, path)| without_credentials(path));
         let sources: Vec<String> = paths.chain(heredocs).collect();
-        format!("{keyword} {}{} {} # buildkit", self.shown_flags, sources.join(" "), self.destination.written)
+        let to = if self.destination.1.is_empty() { "." } else { &self.destination.1 };
+        format!("{} {}{} {to} # buildkit", self.keyword, self.shown_flags, sources.join(" "))
     }
 
     /// COPY takes nothing from a network.
-    fn refuse_remotes(&self) -> Result<()> {
+    pub(super) fn refuse_remotes(&self) -> Result<()> {
         for (word, path) in &self.paths {
             let what = match Remote::of(path) {
                 Some(Remote::Http) => "a URL",
@@ -236,33 +250,14 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn plan<'p>(&'p self, engine: &Engine, ground: &'p Ground, source: &'p dyn Source) -> Result<Plan<'p>> {
-        let mut plan = self.empty_plan(&ground.tree, ground.base.as_deref());
-        for (word, path) in &self.paths {
-            let plan = &mut plan;
-            if self.parents {
-                let any = plan.copy_with_parents(source, path, &self.destination);
-                if !any.map_err(|error| at(word, error))? {
-                    self.warn_of_nothing(engine, word, path, source);
-                }
-                continue;
-            }
-            for found in self.select(engine, source, word, path)? {
-                plan.copy(source, &found, &self.destination).map_err(|error| at(word, error))?;
-            }
-        }
-        self.plan_heredocs(&mut plan)?;
-        self.warn(engine, &plan);
-        Ok(plan)
-    }
-
-    fn empty_plan<'p>(&'p self, tree: &'p Tree, base: Option<&'p Tree>) -> Plan<'p> {
-        Plan::new(tree, self.look.clone(), &self.exclude).linked_onto(base)
-    }
-
     /// Brings what is not in the context, each source in its place.
-    fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Vec<Added>> {
+    /// That is done once for each instruction.
+    pub(super) fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Rc<[Added]>> {
         let engine = around.engine;
+        let key = (around.number, self.destination.0.span, self.history());
+        if let Some(known) = engine.added(&key) {
+            return Ok(known);
+        }
         if let Some(word) = &add.checksum {
             if self.paths.len() != 1 {
                 return Err(at(word, Error::new("checksum can't be specified for multiple sources")));
@@ -298,7 +293,7 @@ impl<'a> Job<'a> {
                 }
             });
         }
-        Ok(sources)
+        Ok(engine.keep_added(key, sources.into()))
     }
 
     /// A git URL, with what the flags say of it.
@@ -334,6 +329,52 @@ impl<'a> Job<'a> {
         }
         Ok(url)
     }
+}
+
+impl<'a> Job<'a> {
+    fn new(engine: &Engine, stage: &mut Stage, terms: Terms<'a>) -> Result<Self> {
+        let mut look = Look { now: engine.now(), ..Look::default() };
+        if let Some((word, owner)) = &terms.chown {
+            let needs_names = owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err());
+            let accounts = if needs_names { stage.accounts(engine)? } else { Default::default() };
+            look.owner = Some(accounts.owner(owner).map_err(|error| at(word, error))?);
+        }
+        look.mode = terms.chmod.as_ref().map(|(_, change)| change.clone());
+        let (destination, written) = &terms.destination;
+        let working_dir = stage.working_dir()?;
+        // With --link, nothing of the stage is looked at.
+        let tree = if terms.link { Rc::new(Tree::new()) } else { stage.tree(engine)? };
+        let mut place =
+            Destination::new(&tree, &working_dir, written).map_err(|error| at(destination, error))?;
+        if place.written.is_empty() {
+            ".".clone_into(&mut place.written);
+        }
+        Ok(Job { destination: place, look, span: destination.span, terms })
+    }
+
+    fn plan<'p>(&'p self, engine: &Engine, ground: &'p Ground, source: &'p dyn Source) -> Result<Plan<'p>> {
+        let mut plan = self.empty_plan(&ground.tree, ground.base.as_deref());
+        for (word, path) in &self.terms.paths {
+            let plan = &mut plan;
+            if self.terms.parents {
+                let any = plan.copy_with_parents(source, path, &self.destination);
+                if !any.map_err(|error| at(word, error))? {
+                    self.warn_of_nothing(engine, word, path, source);
+                }
+                continue;
+            }
+            for found in self.select(engine, source, word, path)? {
+                plan.copy(source, &found, &self.destination).map_err(|error| at(word, error))?;
+            }
+        }
+        self.plan_heredocs(&mut plan)?;
+        self.warn(engine, &plan);
+        Ok(plan)
+    }
+
+    fn empty_plan<'p>(&'p self, tree: &'p Tree, base: Option<&'p Tree>) -> Plan<'p> {
+        Plan::new(tree, self.look.clone(), &self.terms.exclude).linked_onto(base)
+    }
 
     /// What the sources come to. `unpack` is what the flag says: without it, archives of the context are
     /// unpacked, and downloaded ones are not.
@@ -345,7 +386,7 @@ impl<'a> Job<'a> {
         unpack: Option<bool>,
     ) -> Result<Vec<Part<'s>>> {
         let mut parts = Vec::new();
-        for ((word, written), added) in self.paths.iter().zip(sources) {
+        for ((word, written), added) in self.terms.paths.iter().zip(sources) {
             match added {
                 Added::Context => {
                     for path in self.select(engine, context, word, written)? {
@@ -394,7 +435,7 @@ impl<'a> Job<'a> {
             note(&mut tree, &changes);
             // The directory that is unpacked into is 0755, whatever --chmod says.
             let look = Look { mode: None, ..self.look.clone() };
-            let mut plan = Plan::new(&tree, look, &self.exclude).linked_onto(base);
+            let mut plan = Plan::new(&tree, look, &self.terms.exclude).linked_onto(base);
             plan.make_directory(&self.destination.path).map_err(|error| at(part.word, error))?;
             let changes = self.put(engine, plan, layer)?;
             note(&mut tree, &changes);
@@ -435,7 +476,7 @@ impl<'a> Job<'a> {
     }
 
     fn select(&self, engine: &Engine, source: &dyn Source, word: &Word, path: &str) -> Result<Vec<TreePath>> {
-        let found = select(source, path, &self.exclude).map_err(|error| at(word, error))?;
+        let found = select(source, path, &self.terms.exclude).map_err(|error| at(word, error))?;
         if found.is_empty() {
             self.warn_of_nothing(engine, word, path, source);
         }
@@ -443,7 +484,8 @@ impl<'a> Job<'a> {
     }
 
     fn warn_of_nothing(&self, engine: &Engine, word: &Word, path: &str, source: &dyn Source) {
-        let or_excluded = if self.exclude.is_empty() { "" } else { " that --exclude does not leave out" };
+        let or_excluded =
+            if self.terms.exclude.is_empty() { "" } else { " that --exclude does not leave out" };
         let text = format!("{path:?} matches nothing in {}{or_excluded}", source.describe());
         engine.report(Warning::new(text).at(word.span).into());
     }
@@ -451,7 +493,7 @@ impl<'a> Job<'a> {
     /// What an archive holds is as the archive says.
     fn warn_of_archive(&self, engine: &Engine, part: &Part<'_>) {
         for (flag, is_given) in
-            [("--chmod", self.look.mode.is_some()), ("--exclude", !self.exclude.is_empty())]
+            [("--chmod", self.look.mode.is_some()), ("--exclude", !self.terms.exclude.is_empty())]
         {
             if is_given {
                 let text = format!("{flag} does not concern what is unpacked from {}", part.path);
@@ -461,7 +503,7 @@ impl<'a> Job<'a> {
     }
 
     fn plan_heredocs(&self, plan: &mut Plan<'_>) -> Result<()> {
-        for (heredoc, content) in &self.heredocs {
+        for (heredoc, content) in &self.terms.heredocs {
             plan.write(heredoc.name.as_bytes(), content.clone(), &self.destination)
                 .map_err(|error| located(heredoc.span, error))?;
         }

@@ -2,10 +2,13 @@
 
 mod config;
 mod copy;
+mod inputs;
 mod refusal;
 mod run;
 mod workdir;
 
+pub(crate) use copy::Added;
+pub(crate) use inputs::{Foretold, Level, StepKey, directory_key, foretell, step_key};
 pub(crate) use refusal::refuse;
 pub(crate) use run::{Mounting, foresee};
 

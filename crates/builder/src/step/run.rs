@@ -29,12 +29,7 @@ use crate::stage::Stage;
 
 pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
     let engine = around.engine;
-    let command = match run.script() {
-        Script::Exec(arguments) => arguments.to_vec(),
-        Script::Shell(text) => shell(stage).into_iter().chain([text.into_owned()]).collect(),
-        // The shell starts it, as with BuildKit: one that reads a profile first still does.
-        Script::File { name, .. } => shell(stage).into_iter().chain([format!("/{PIPES}/{name}")]).collect(),
-    };
+    let command = command(stage, run);
     let history = history(stage, &command);
     if command.is_empty() {
         let layer = NewLayer::create(engine)?;
@@ -90,6 +85,16 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
     Ok(())
 }
 
+/// The arguments that a RUN comes to.
+pub(super) fn command(stage: &Stage, run: &Run) -> Vec<String> {
+    match run.script() {
+        Script::Exec(arguments) => arguments.to_vec(),
+        Script::Shell(text) => shell(stage).into_iter().chain([text.into_owned()]).collect(),
+        // The shell starts it, as with BuildKit: one that reads a profile first still does.
+        Script::File { name, .. } => shell(stage).into_iter().chain([format!("/{PIPES}/{name}")]).collect(),
+    }
+}
+
 /// Refuses what this isolation cannot give, and what was not given to this build, before anything is fetched; as far
 /// as it is known without variables.
 pub(crate) fn foresee(engine: &Engine, run: &Run) -> Result<()> {
@@ -114,7 +119,7 @@ fn network(run: &Run) -> sandbox::Network {
 }
 
 /// BuildKit's form, which names the declared ARGs that the command may have used.
-fn history(stage: &Stage, command: &[String]) -> String {
+pub(super) fn history(stage: &Stage, command: &[String]) -> String {
     let args = stage.scope.args();
     let mut words = vec!["RUN".to_owned()];
     if !args.is_empty() {

@@ -93,7 +93,7 @@ pub(crate) const FEATURES: &[Entry] = &[
     feature("FF_KANIKO_VOLUME_SKIP_MKDIR", "always so: VOLUME makes no directory"),
     feature("FF_KANIKO_WARMER_CACHE_LOCK", "always so: several may share a cache directory"),
     feature("FF_KANIKO_CACHE_LOOKAHEAD", "a developer's check of Kaniko's own"),
-    feature("FF_KANIKO_CACHE_PROBE_AFTER_MISS", NO_CACHE),
+    feature("FF_KANIKO_CACHE_PROBE_AFTER_MISS", KEYS),
     feature("FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS", AS_BUILDKIT),
     feature("FF_KANIKO_COPY_AS_ROOT", "always so: files belong to 0:0 unless --chown says otherwise"),
     feature("FF_KANIKO_COPY_CHMOD_ON_IMPLICIT_DIRS", AS_BUILDKIT),
@@ -106,9 +106,9 @@ pub(crate) const FEATURES: &[Entry] = &[
         "FF_KANIKO_EXPAND_HEREDOC",
         "always so: variables in heredocs are expanded unless the delimiter is quoted",
     ),
-    feature("FF_KANIKO_HASH_DIR_FRAMING", NO_CACHE),
+    feature("FF_KANIKO_HASH_DIR_FRAMING", KEYS),
     feature("FF_KANIKO_IGNORE_CACHED_MANIFEST", "always so: manifests are fetched in every build"),
-    feature("FF_KANIKO_INFER_CROSS_STAGE_CACHE_KEY", NO_CACHE),
+    feature("FF_KANIKO_INFER_CROSS_STAGE_CACHE_KEY", KEYS),
     feature("FF_KANIKO_OCI_SCRATCH_BASE", "always so, unless --image-format=docker"),
     feature(
         "FF_KANIKO_PATH_SCOPED_REGISTRY_AUTH",
@@ -116,8 +116,8 @@ pub(crate) const FEATURES: &[Entry] = &[
     ),
     feature("FF_KANIKO_PRECOMPILE_DOCKERIGNORE", "always so"),
     feature("FF_KANIKO_REPRODUCIBLE_PRESERVE_BASE_LAYERS", "always so: layers of the base stay as they are"),
-    feature("FF_KANIKO_RESOLVE_CACHE_KEY", NO_CACHE),
-    feature("FF_KANIKO_ROLLING_CACHE_KEY", NO_CACHE),
+    feature("FF_KANIKO_RESOLVE_CACHE_KEY", KEYS),
+    feature("FF_KANIKO_ROLLING_CACHE_KEY", KEYS),
     feature("FF_KANIKO_RUN_HONOR_GROUP", "always so: a RUN has the group of USER"),
     feature(
         "FF_KANIKO_RUN_VIA_TINI",
@@ -125,19 +125,20 @@ pub(crate) const FEATURES: &[Entry] = &[
     ),
     feature("FF_KANIKO_SCOPED_DOCKERIGNORE", "always so: the patterns are for the context alone"),
     feature("FF_KANIKO_SHARED_BASE_CACHE", "always so: a base is fetched once"),
-    feature("FF_KANIKO_SKIP_CACHED_STAGES", NO_CACHE),
+    feature("FF_KANIKO_SKIP_CACHED_STAGES", KEYS),
     feature("FF_KANIKO_SKIP_RELABEL_RECOMPRESS", "always so: blobs of the base stay as they are"),
     feature("FF_KANIKO_SKIP_WRITE_WHITEOUTS", "always so"),
     feature(
         "FF_KANIKO_UNTAR_SKIP_ROOT",
         "always so: the entry `.` of an archive does not change the destination",
     ),
-    feature("FF_KANIKO_PLATFORM_CACHE_KEY", NO_CACHE),
+    feature("FF_KANIKO_PLATFORM_CACHE_KEY", KEYS),
     feature("FF_KANIKO_NATIVE_COPY", "always so"),
     feature("FF_KANIKO_PRESERVE_MOUNTED_SYMLINKS", "mounts of the pod are not in the root of a build"),
 ];
 
-const NO_CACHE: &str = "results of steps are not kept between builds yet";
+const KEYS: &str =
+    "always so: keys hold the platform and what is expanded, framed; stages that are cached are not built";
 const AS_BUILDKIT: &str = "directories on the way are as BuildKit makes them";
 
 const fn feature(name: &'static str, note: &'static str) -> Entry {

@@ -36,13 +36,13 @@ pub(crate) const EXECUTOR: &[Entry] = &[
         "written after the push, and together with the other one each has its own form",
     ),
     Entry::honoured("--no-push", ""),
-    Entry::moot("--no-push-cache", SWITCH, NO_CACHE),
-    Entry::moot("--cache", SWITCH, NO_CACHE),
-    Entry::moot("--cache-repo", TEXT, NO_CACHE),
+    Entry::honoured("--no-push-cache", ""),
+    Entry::honoured("--cache", "a hit is never unpacked; the keys are other ones"),
+    Entry::honoured("--cache-repo", "on Docker Hub it has to be given"),
     Entry::honoured("--cache-dir", "builds fill it themselves; a warmer may"),
-    Entry::moot("--cache-ttl", TEXT, NO_CACHE),
-    Entry::moot("--cache-copy-layers", SWITCH, NO_CACHE),
-    Entry::moot("--cache-run-layers", SWITCH, NO_CACHE),
+    Entry::honoured("--cache-ttl", "counted from when a result was last of use"),
+    Entry::honoured("--cache-copy-layers", ""),
+    Entry::honoured("--cache-run-layers", ""),
     Entry::moot(
         "--compressed-caching",
         SWITCH,
@@ -78,7 +78,7 @@ pub(crate) const EXECUTOR: &[Entry] = &[
         SWITCH,
         "the root of the container is never the image; --tar-path or --oci-layout-path has it as a file",
     ),
-    Entry::refused("--dryrun", SWITCH, "--call=outline and --call=targets say what a build would need"),
+    Entry::honoured("--dryrun", "the plan has a form of its own"),
     Entry::moot("--skip-unused-stages", SWITCH, "stages that the target does not need are never built"),
     Entry::moot(
         "--force-build-metadata",
@@ -127,8 +127,6 @@ pub(crate) const EXECUTOR: &[Entry] = &[
 ];
 
 const SNAPSHOTS: &str = "what a RUN has changed is found exactly and without reading files that did not move";
-const NO_CACHE: &str =
-    "results of steps are not kept between builds yet, so every step is built; --cache-dir keeps bases";
 const CLEAN: &str = "a build works in a directory of its own and removes it, so the container stays as it is";
 
 /// Flags of `executor login`.

@@ -1,0 +1,13 @@
+//! What is kept between builds: what is found again, what is not, what it costs, and what happens when a cache
+//! is not what it should be. All of it without a RUN, which needs the whole program.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod concurrent;
+mod explained;
+mod faults;
+mod fixture;
+mod matrix;
+mod property;
+mod reuse;
+mod signed;
