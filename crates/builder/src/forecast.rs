@@ -134,7 +134,10 @@ impl Plan<'_> {
                 Some(text) => text.parse().ok(),
                 None => Some(engine.options.platform.clone()),
             };
-            let origins = self.graph.instructions(number).iter()
+            let origins = self
+                .graph
+                .instructions(number)
+                .iter()
                 .flat_map(Instruction::froms)
                 .filter_map(|from| self.graph.origin(number, from).ok())
                 .map(|origin| (origin, Some(engine.options.platform.clone())));

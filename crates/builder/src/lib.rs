@@ -44,8 +44,7 @@ pub use cache::{Location as CacheLocation, SigningKey, VerifyingKey};
 pub use call::{check, outline, targets};
 pub use context::{BuildContext, ContextLocation, ContextOrigin, Fetching, download_text};
 pub use dockerfile::{
-    GitTransport, GitUrl, Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean,
-    parse_duration,
+    GitTransport, GitUrl, Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean, parse_duration,
 };
 pub use engine::rfc3339;
 pub use error::{Error, Result};

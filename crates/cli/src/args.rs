@@ -354,7 +354,7 @@ impl BuildArgs {
         match (self.check, self.dryrun) {
             (true, _) => Call { method: Method::Check, ..self.call },
             (_, true) => {
-                let json = self.call.json || self.log_format == LogFormat::Json;
+                let json = self.call.json || self.logging.log_format == LogFormat::Json;
                 Call { method: Method::Plan, json }
             }
             _ => self.call,
