@@ -10,6 +10,7 @@ use credentials::{Chain, ChainOptions, Environment, Helper};
 use registry::{ClientOptions, Exemption, Proxies, Secret};
 
 use crate::args::{given, go_bool};
+use crate::certs_d::{self, CertsD};
 use crate::kaniko;
 use crate::registry_args::RegistryArgs;
 
@@ -147,6 +148,13 @@ fn credential_helpers(given: &[String]) -> anyhow::Result<Vec<Helper>> {
 }
 
 fn without_credentials(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
+    let CertsD { mut authorities, mut client_certificates } = CertsD::read(&certs_d::DIRECTORIES)?;
+    for (registry, text) in args.certificates()? {
+        let known = authorities.entry(registry).or_default();
+        known.push_str(&text);
+        known.push('\n');
+    }
+    client_certificates.extend(args.client_certificates()?);
     Ok(ClientOptions {
         plain_http: Exemption {
             pull: args.insecure_pull,
@@ -158,8 +166,8 @@ fn without_credentials(args: &RegistryArgs) -> anyhow::Result<ClientOptions> {
             push: args.skip_tls_verify,
             registries: args.skip_tls_verify_registry.iter().cloned().collect(),
         },
-        certificates: args.certificates()?,
-        client_certificates: args.client_certificates()?,
+        certificates: authorities,
+        client_certificates,
         mirrors: args.mirrors(text)?,
         mirrors_only: args.skip_default_registry_fallback,
         proxies: proxies(),

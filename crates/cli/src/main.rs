@@ -6,6 +6,7 @@ mod args;
 mod blessed;
 mod build_command;
 mod call;
+mod certs_d;
 mod context;
 mod diagnostic;
 mod environment;

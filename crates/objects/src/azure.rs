@@ -74,7 +74,10 @@ pub(crate) fn request(
             let key = STANDARD
                 .decode(text.trim())
                 .map_err(|_| Error("AZURE_STORAGE_ACCESS_KEY is not base64".to_owned()))?;
-            Identity::Key { account: account.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, &key) }
+            Identity::Key {
+                account: account.to_owned(),
+                key: Box::new(hmac::Key::new(hmac::HMAC_SHA256, &key)),
+            }
         }
         None => Identity::Token(clouds.azure.clone()),
     };
@@ -86,7 +89,7 @@ pub(crate) fn request(
 #[derive(Debug)]
 enum Identity {
     /// Whoever has the account's key.
-    Key { account: String, key: hmac::Key },
+    Key { account: String, key: Box<hmac::Key> },
     /// An identity of Entra ID.
     Token(Azure),
 }

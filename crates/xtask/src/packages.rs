@@ -1,4 +1,4 @@
-//! Debian packages that the tests and the comparison need.
+//! Packages that the tests and the comparison need: Debian's, and emulators of clouds from elsewhere.
 
 use std::process::Command;
 
@@ -54,6 +54,44 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     };
     finish(&mut apt(&["update", "-qq"]))?.success()?;
     finish(apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(&missing))?.success()?;
+    Ok(())
+}
+
+/// Emulators of clouds, as Python and Node packages.
+const PYTHON: [&str; 2] = ["moto[server,s3,ecr,sts]", "gcp-storage-emulator"];
+const NODE: &str = "azurite";
+
+/// Installs the emulators below `target/emulators`, once; where that cannot be done says so, and the tests that need
+/// them are skipped.
+pub(crate) fn install_emulators() -> Result<()> {
+    // Not Debian's where there are others: those of two sources do not get on.
+    for (program, packages) in [("python3", &["python3", "python3-venv"][..]), ("npm", &["npm"])] {
+        if host::find(program).is_none() {
+            install(packages)?;
+        }
+    }
+    let folder = host::repository().join("target/emulators");
+    let (python, node) = (folder.join("python"), folder.join("node"));
+    std::fs::create_dir_all(&folder)?;
+    let mut steps = Vec::new();
+    if !python.join("bin/moto_server").exists() || !python.join("bin/gcp-storage-emulator").exists() {
+        let mut environment = Command::new("python3");
+        environment.args(["-m", "venv"]).arg(&python);
+        let mut pip = Command::new(python.join("bin/pip"));
+        pip.args(["install", "-q", "--disable-pip-version-check"]).args(PYTHON);
+        steps.extend([environment, pip]);
+    }
+    if !node.join("node_modules/.bin/azurite-blob").exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&node).arg(NODE);
+        steps.push(npm);
+    }
+    for mut step in steps {
+        println!("installing emulators: {}", step.get_program().to_string_lossy());
+        if let Err(error) = finish(&mut step).and_then(|finished| finished.success().map(drop)) {
+            println!("not installed, so tests against emulators are skipped: {error:#}");
+        }
+    }
     Ok(())
 }
 
