@@ -3,6 +3,7 @@
 //! Every case runs under every isolation that works here, and under `ns` in a user namespace. One that does not work
 //! is reported as an ignored test with the reason as its name.
 
+mod conformance;
 mod fixture;
 mod hostile;
 
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
     let ways = fixture::ways();
     sandbox::protect_self().expect("every process may protect itself");
     let mut trials = Vec::new();
+    let mut tested: Vec<std::sync::Arc<Way>> = Vec::new();
     for way in ways {
         let name = way.name;
         let isolation = match way.isolation {
@@ -58,6 +60,7 @@ fn main() -> std::process::ExitCode {
             }
         };
         let way = std::sync::Arc::new(Way { name, isolation: Ok(isolation) });
+        tested.push(way.clone());
         for &(title, script, expected) in SCRIPTS {
             let way = way.clone();
             trials
@@ -67,6 +70,11 @@ fn main() -> std::process::ExitCode {
             let way = way.clone();
             trials.push(Trial::test(format!("{name}: {title}"), move || case(&Fixture::new(&way)?)));
         }
+    }
+    let named = |name: &str| tested.iter().find(|way| way.name == name).cloned();
+    if let (Some(chroot), Some(supervised)) = (named("chroot"), named("supervised")) {
+        let title = "supervised: every call returns what it returns in a chroot";
+        trials.push(Trial::test(title, move || conformance::check(&chroot, &supervised)));
     }
     trials.push(Trial::test("a rehearsal leaves nothing behind", rehearsal));
     trials.push(

@@ -197,11 +197,29 @@ impl<'a> Caller<'a> {
         match self.whole(at, path) {
             Err(Errno::NAMETOOLONG) => {
                 let (directory, area) = self.far(at)?;
-                let found = beneath(directory.as_fd(), area, path, last, flags);
+                let (directory, rest) = self.upwards(directory, path)?;
+                let rest = if rest.is_empty() { b"." } else { rest };
+                let found = beneath(directory.as_fd(), area, rest, last, flags);
                 found.unwrap_or(Err(Errno::NAMETOOLONG))
             }
             whole => self.object_at(&whole?, last, flags),
         }
+    }
+
+    /// Goes up as often as a path says at its beginning, but not above the root; and the rest of the path.
+    fn upwards<'p>(&self, from: Arc<OwnedFd>, path: &'p [u8]) -> Result<(Arc<OwnedFd>, &'p [u8]), Errno> {
+        let root = identity(&stat_of(self.supervisor.areas.fd(ROOT))?);
+        let (mut directory, mut rest) = (from, path);
+        while rest == b".." || rest.starts_with(b"../") {
+            // Whoever moves a directory moves it within the root, so that only this one leads out of it.
+            if identity(&stat_of(directory.as_fd())?) != root {
+                let above = rustix::fs::openat(&*directory, c"..", WHICH | OFlags::DIRECTORY, Mode::empty())?;
+                directory = Arc::new(above);
+            }
+            rest = &rest[2..];
+            rest = &rest[rest.iter().take_while(|&&byte| byte == b'/').count()..];
+        }
+        Ok((directory, rest))
     }
 
     /// A directory whose path is longer than any that the kernel tells, and its area.

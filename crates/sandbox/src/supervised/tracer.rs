@@ -340,6 +340,10 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     if family != libc::AF_UNIX || length <= 2 || address[2] == 0 {
         return Ok(None);
     }
+    if proc::link_of_descriptor(caller.task.id, arguments[0] as i32).is_err() {
+        // The kernel says what is wrong with it.
+        return Ok(None);
+    }
     let path = address[2..length].split(|&byte| byte == 0).next().unwrap_or_default();
     let areas = &caller.supervisor.areas;
     let host = if registers.number() == libc::SYS_bind {

@@ -2,9 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
@@ -43,7 +40,7 @@ fn check(fixture: &Fixture, part: &str, prints: &str) -> Result<(), Failed> {
     if part == "supervisor" && fixture.name() != "supervised" {
         return Ok(());
     }
-    let Some(child) = child() else {
+    let Some(child) = fixture::compile("hostile") else {
         return Err("a C compiler is needed, as for building this test".into());
     };
     let canary = fixture.outside("canary", CANARY)?;
@@ -52,7 +49,7 @@ fn check(fixture: &Fixture, part: &str, prints: &str) -> Result<(), Failed> {
     let (path, builder) = (canary.display().to_string(), std::process::id().to_string());
     let words = ["/opt/child", part, &path, &builder];
     process.argv = words.map(OsString::from).to_vec();
-    fixture.install(child, "opt/child")?;
+    fixture.install(&child, "opt/child")?;
     let start = Instant::now();
     let outcome = fixture.run(&process)?;
     same("output", &outcome.output, &format!("{prints}end\n"))?;
@@ -61,20 +58,4 @@ fn check(fixture: &Fixture, part: &str, prints: &str) -> Result<(), Failed> {
     same("beside the root", &fixture.beside()?, &before)?;
     same("in time", &(start.elapsed() < LIMIT), &true)?;
     same("left running", &fixture::processes_with(&path), &Vec::<String>::new())
-}
-
-/// The program, compiled once. It is C, as half of what it does no safe interface offers.
-fn child() -> Option<&'static PathBuf> {
-    static CHILD: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compile = || {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/child.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-child");
-        // Several tests are processes of their own.
-        let part = program.with_extension(std::process::id().to_string());
-        let mut compiler = Command::new("cc");
-        compiler.args(["-O1", "-w", "-static", "-pthread", "-o"]).args([&part, &source]);
-        let compiled = compiler.status().is_ok_and(|status| status.success());
-        (compiled && fs::rename(&part, &program).is_ok()).then_some(program)
-    };
-    CHILD.get_or_init(compile).as_ref()
 }

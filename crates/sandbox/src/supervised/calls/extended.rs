@@ -40,7 +40,32 @@ macro_rules! on_all_kinds {
     };
 }
 
-on_all_kinds!(set_on: set set_link set_descriptor);
+pub(super) fn set(caller: &Caller<'_>, arguments: [u64; 6]) -> Result<Answer, Errno> {
+    check_new(caller, arguments)?;
+    set_on(caller, &by_path(caller, arguments[0], Last::Follow)?, arguments)
+}
+
+pub(super) fn set_link(caller: &Caller<'_>, arguments: [u64; 6]) -> Result<Answer, Errno> {
+    check_new(caller, arguments)?;
+    set_on(caller, &by_path(caller, arguments[0], Last::Stay)?, arguments)
+}
+
+pub(super) fn set_descriptor(caller: &Caller<'_>, arguments: [u64; 6]) -> Result<Answer, Errno> {
+    let file = caller.descriptor(arguments[0] as i32)?;
+    check_new(caller, arguments)?;
+    set_on(caller, &file, arguments)
+}
+
+/// What is wrong with an attribute is said before what is wrong with a path.
+fn check_new(caller: &Caller<'_>, [_, name, _, size, flags, _]: [u64; 6]) -> Result<(), Errno> {
+    let known = u64::from((XattrFlags::CREATE | XattrFlags::REPLACE).bits());
+    if flags & !known != 0 {
+        return Err(Errno::INVAL);
+    }
+    caller.memory().read_attribute_name(name)?;
+    if size > LIMIT as u64 { Err(Errno::TOOBIG) } else { Ok(()) }
+}
+
 on_all_kinds!(get_from: get get_link get_descriptor);
 on_all_kinds!(list_of: list list_link list_descriptor);
 on_all_kinds!(remove_from: remove remove_link remove_descriptor);

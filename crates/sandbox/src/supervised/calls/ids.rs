@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::super::credentials::capability;
 use super::super::credentials::{Credentials, Ids};
 use super::super::serve::Answer;
 use super::super::supervisor::Caller;
@@ -65,6 +66,9 @@ pub(super) fn getgroups(caller: &Caller<'_>, [size, list, ..]: [u64; 6]) -> Resu
 }
 
 pub(super) fn setgroups(caller: &Caller<'_>, [size, list, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    if !caller.task.ask(|who| who.can(capability::SETGID)) {
+        return Err(Errno::PERM);
+    }
     let size = usize::try_from(size as i32).ok().filter(|size| *size <= GROUPS).ok_or(Errno::INVAL)?;
     let mut bytes = vec![0; size * 4];
     caller.memory().read(list, &mut bytes)?;

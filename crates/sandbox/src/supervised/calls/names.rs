@@ -176,7 +176,13 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
         return Err(Errno::INVAL);
     }
     let parent = match place(caller, at, path) {
-        Err(Errno::EXIST) => return Err(if as_directory { Errno::NOTEMPTY } else { Errno::ISDIR }),
+        Err(Errno::EXIST) => {
+            return Err(match caller.memory().read_path(path)? {
+                _ if !as_directory => Errno::ISDIR,
+                path if path.to_bytes().iter().all(|&byte| byte == b'/') => Errno::BUSY,
+                _ => Errno::NOTEMPTY,
+            });
+        }
         Err(Errno::INVAL) if !as_directory => return Err(Errno::ISDIR),
         result => result?,
     };
@@ -202,8 +208,9 @@ pub(super) fn rename(
     [from_at, from_path, to_at, to_path, flags, _]: [u64; 6],
 ) -> Result<Answer, Errno> {
     let flags = u32::try_from(flags).map_err(|_| Errno::INVAL)?;
-    if flags & libc::RENAME_WHITEOUT != 0 {
-        // It makes a device, which overlayfs alone wants.
+    let known = libc::RENAME_NOREPLACE | libc::RENAME_EXCHANGE;
+    if flags & !known != 0 || flags == known {
+        // A whiteout is a device, which overlayfs alone wants.
         return Err(Errno::INVAL);
     }
     let busy = |error| if matches!(error, Errno::EXIST | Errno::INVAL) { Errno::BUSY } else { error };

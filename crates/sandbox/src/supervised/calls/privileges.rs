@@ -91,6 +91,9 @@ pub(super) fn prctl(caller: &Caller<'_>, [option, second, third, ..]: [u64; 6]) 
         libc::PR_GET_NO_NEW_PRIVS => i64::from(task.ask(|who| who.no_new_privileges)),
         libc::PR_GET_KEEPCAPS => i64::from(task.ask(|who| who.keeps_capabilities())),
         libc::PR_SET_KEEPCAPS => {
+            if second > 1 {
+                return Err(Errno::INVAL);
+            }
             task.change(|who| who.keep_capabilities(second != 0));
             0
         }

@@ -72,7 +72,10 @@ pub(super) fn to_first(caller: &Caller<'_>, [task, ..]: [u64; 6]) -> Result<Answ
 }
 
 /// A call whose second argument is the thread that it is about.
-pub(super) fn to_second(caller: &Caller<'_>, [_, task, ..]: [u64; 6]) -> Result<Answer, Errno> {
+pub(super) fn to_second(caller: &Caller<'_>, [process, task, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    if process as i32 <= 0 {
+        return Err(Errno::INVAL);
+    }
     about(caller, task as i32)
 }
 
