@@ -74,6 +74,18 @@ pub fn target_folder() -> Result<PathBuf> {
     target.map(Path::to_owned).context("the executable is not below a target folder")
 }
 
+/// Where `cargo xtask test` puts programs that npm has: below cargo's target folder.
+pub fn npm_folder() -> Result<PathBuf> {
+    Ok(target_folder()?.join("npm"))
+}
+
+/// Finds a program that came with npm, there or on `PATH`.
+#[must_use]
+pub fn npm_program(name: &str) -> Option<PathBuf> {
+    let own = npm_folder().ok().map(|folder| folder.join("node_modules/.bin").join(name));
+    own.filter(|file| file.is_file()).or_else(|| find(name))
+}
+
 /// Reports the running test as skipped: one line of its output, which `cargo xtask test` collects.
 pub fn skip(reason: &str) {
     eprintln!("skipped: {reason}");

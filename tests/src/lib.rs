@@ -12,6 +12,7 @@ pub mod expect;
 pub mod host;
 pub mod http;
 pub mod image;
+pub mod own;
 pub mod pod;
 pub mod process;
 pub mod program;

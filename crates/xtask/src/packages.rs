@@ -18,6 +18,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "mmdebstrap",
     "perl-base",
     "podman",
+    "rsync",
     "runc",
     "skopeo",
     "uidmap",
@@ -91,6 +92,32 @@ pub(crate) fn install_emulators() -> Result<()> {
         if let Err(error) = finish(&mut step).and_then(|finished| finished.success().map(drop)) {
             println!("not installed, so tests against emulators are skipped: {error:#}");
         }
+    }
+    Ok(())
+}
+
+/// Programs of npm that the tests use: GitLab's jobs are run by gitlab-ci-local.
+const OF_NPM: &[&str] = &["gitlab-ci-local"];
+
+/// Installs them below the target folder, which needs no privilege. Tests skip what they lack, so a failure is told
+/// and no more.
+pub(crate) fn install_npm() -> Result<()> {
+    let missing: Vec<&str> =
+        OF_NPM.iter().copied().filter(|name| host::npm_program(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if host::find("npm").is_none() {
+        println!("no npm, so not installed: {}", missing.join(" "));
+        return Ok(());
+    }
+    println!("installing {} with npm", missing.join(" "));
+    let folder = host::npm_folder()?;
+    std::fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-fund", "--no-audit", "--prefix"]).arg(folder).args(&missing);
+    if let Err(error) = finish(&mut npm).and_then(|finished| finished.success().map(drop)) {
+        println!("npm: {error}");
     }
     Ok(())
 }

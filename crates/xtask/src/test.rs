@@ -24,6 +24,7 @@ struct Outcome {
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     packages::install(packages::FOR_TESTS)?;
     packages::install_emulators()?;
+    packages::install_npm()?;
     build_bako("dev")?;
     let has_nextest = finish(&mut cargo(&["nextest", "--version"])).is_ok_and(|finished| finished.code == 0);
     let outcome = if has_nextest { with_nextest(arguments)? } else { with_cargo(arguments)? };
