@@ -11,10 +11,7 @@ pub(crate) const ENVIRONMENT: &[Entry] = &[
     Entry::moot_variable("KANIKO_CLEANUP", CLEAN),
     Entry::moot_variable("KANIKO_PRE_CLEANUP", CLEAN),
     Entry::moot_variable("KANIKO_PRESERVE_CONTEXT", CLEAN),
-    Entry::moot_variable(
-        "KANIKO_PRINT_PLAN",
-        "the plan is not printed; --call=outline says what a build would need",
-    ),
+    Entry::moot_variable("KANIKO_PRINT_PLAN", "--dryrun prints the plan, and builds nothing"),
     Entry::moot_variable("KANIKO_IGNORE_ASSERTIONS", "there are no assertions that a run can do without"),
     Entry::moot_variable("KANIKO_TELEMETRY_ENDPOINT", TELEMETRY),
     Entry::moot_variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", TELEMETRY),
@@ -98,10 +95,7 @@ pub(crate) const FEATURES: &[Entry] = &[
     feature("FF_KANIKO_COPY_AS_ROOT", "always so: files belong to 0:0 unless --chown says otherwise"),
     feature("FF_KANIKO_COPY_CHMOD_ON_IMPLICIT_DIRS", AS_BUILDKIT),
     feature("FF_KANIKO_CROSS_REPO_MOUNT", "always so: layers that the registry has are mounted"),
-    feature(
-        "FF_KANIKO_DISABLE_HTTP2",
-        "HTTP/2 is used where a registry offers it; uploads are several connections' worth either way",
-    ),
+    feature("FF_KANIKO_DISABLE_HTTP2", "HTTP/2 is used where a registry offers it"),
     feature(
         "FF_KANIKO_EXPAND_HEREDOC",
         "always so: variables in heredocs are expanded unless the delimiter is quoted",
