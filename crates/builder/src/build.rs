@@ -6,7 +6,7 @@ use std::rc::Rc;
 use cache::{Domain, Key, Location as CacheLocation, RecordLayer};
 use dockerfile::graph::Origin;
 use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, PlatformArgs};
-use oci::{Digest, Platform};
+use oci::{Descriptor, Digest, Platform};
 use tokio::runtime::Handle;
 
 use crate::checks::{Checks, obey_syntax};
@@ -33,6 +33,8 @@ use crate::timings::Timings;
 pub struct Outcome {
     /// The image's manifest.
     pub digest: Digest,
+    /// Its type, digest and size.
+    pub descriptor: Descriptor,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -53,9 +55,9 @@ fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
         if engine.layer_cache.is_none() {
             engine.end_to_check_destinations(engine.begin_to_check_destinations())?;
         }
-        Ok(plan.execute(engine, checks)?.manifest.digest())
+        Ok(plan.execute(engine, checks)?.descriptor())
     })
-    .map(|(digest, timings)| Outcome { digest, timings })
+    .map(|(descriptor, timings)| Outcome { digest: descriptor.digest, descriptor, timings })
 }
 
 /// Says what a build would do, and does nothing of it. The options must have a cache, if one with nothing in it.
@@ -75,6 +77,10 @@ fn with_plan<T>(
     runtime: Handle,
     work: impl FnOnce(&Engine<'_>, &Plan<'_>, Checks<'_>) -> Result<T>,
 ) -> Result<(T, Timings)> {
+    if options.platform.os == "windows" {
+        return Err(Error::new(format!("an image for {} cannot be built", options.platform))
+            .hint("layers of Windows have another form, which is not written here"));
+    }
     obey_syntax(options)?;
     let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
     let platform = options.platform.to_string();

@@ -17,6 +17,7 @@ use crate::output::Outputs;
 use crate::workdir::WorkDir;
 
 /// Everything a build needs to know.
+#[derive(Clone)]
 pub struct Options {
     /// The directory that COPY and ADD take files from.
     pub context: PathBuf,

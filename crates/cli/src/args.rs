@@ -305,10 +305,26 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a number of bytes, as in 500m or 2g".to_owned())
 }
 
+/// Platforms, at least one and each once, in the order in which they were given.
+#[derive(Debug, Clone)]
+pub(crate) struct Platforms(pub(crate) Vec<Platform>);
+
+fn platforms(text: &str) -> Result<Platforms, String> {
+    let mut found: Vec<Platform> = Vec::new();
+    for one in text.split(',') {
+        let platform: Platform = one.trim().parse().map_err(|error: PlatformError| error.to_string())?;
+        if found.contains(&platform) {
+            return Err(format!("{platform} is given twice"));
+        }
+        found.push(platform);
+    }
+    Ok(Platforms(found))
+}
+
 /// One platform.
 fn platform(text: &str) -> Result<Platform, String> {
     if text.contains(',') {
-        return Err("one build makes an image for one platform; build each of them".to_owned());
+        return Err("expected one platform".to_owned());
     }
     text.parse().map_err(|error: PlatformError| error.to_string())
 }
@@ -334,6 +350,11 @@ fn progress(text: &str) -> Result<Progress, String> {
 }
 
 impl BuildArgs {
+    /// The platforms that were given.
+    pub(crate) fn platforms(&self) -> Vec<Platform> {
+        self.platform.as_ref().map(|given| given.0.clone()).unwrap_or_default()
+    }
+
     /// What `--progress` and `--quiet` come to, in our words.
     pub(crate) fn log(&self) -> (LogFormat, Verbosity) {
         let quiet = self.quiet || self.progress == Some(Progress::Quiet);
@@ -417,9 +438,10 @@ pub(crate) struct BuildArgs {
     /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
     #[arg(long, short = 'd', alias = "tag", short_alias = 't', value_name = "IMAGE")]
     pub(crate) destination: Vec<String>,
-    /// What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
-    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platform)]
-    pub(crate) platform: Option<Platform>,
+    /// What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given. Several, with commas,
+    /// make an index.
+    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platforms)]
+    pub(crate) platform: Option<Platforms>,
     /// A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated.
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = host)]
     pub(crate) add_host: Vec<(String, IpAddr)>,
@@ -654,7 +676,7 @@ mod tests {
         assert_eq!(args.destination, ["a:1", "b:2"]);
         assert_eq!(args.dockerfile, PathBuf::from("x"));
         assert_eq!(args.asked(), Call { method: Method::Check, json: true });
-        for line in ["bako --progress=rawjson", "bako --platform linux/amd64,linux/arm64", "bako --call=x"] {
+        for line in ["bako --progress=rawjson", "bako --platform linux/amd64,linux/amd64", "bako --call=x"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

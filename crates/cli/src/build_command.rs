@@ -87,7 +87,11 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         runtime.shutdown_timeout(Duration::from_secs(1));
         return answer;
     }
-    let outcome = builder::build(&options, runtime.handle().clone());
+    let platforms = args.platforms();
+    let outcome = match platforms.len() {
+        0 | 1 => builder::build(&options, runtime.handle().clone()),
+        _ => builder::build_platforms(&options, &platforms, runtime.handle().clone()),
+    };
     // Tasks hold on to the work directory, and one that writes would disturb its removal.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
@@ -186,7 +190,7 @@ pub(crate) fn prepare(
         target: targets.next(),
         other_targets: targets.collect(),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-        platform: args.platform.clone().unwrap_or_else(Platform::host),
+        platform: args.platforms().into_iter().next().unwrap_or_else(Platform::host),
         add_hosts: args.add_host.clone(),
         outputs: Outputs {
             destinations,

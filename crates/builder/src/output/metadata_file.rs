@@ -2,22 +2,30 @@
 
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
+
+use oci::Descriptor;
 
 use super::replace::replace;
 use super::{Finished, Outputs};
 use crate::error::Result;
 
+/// Writes the file for an index, if there is to be one.
+pub(crate) fn write_index_metadata(outputs: &Outputs, index: &Descriptor) -> Result<()> {
+    write(outputs, index, json!({}))
+}
+
 /// Writes the file, if there is to be one.
 pub(crate) fn write_metadata_file(outputs: &Outputs, image: &Finished) -> Result<()> {
+    write(outputs, &image.descriptor(), json!({ "containerimage.config.digest": image.config.digest() }))
+}
+
+fn write(outputs: &Outputs, descriptor: &Descriptor, mut metadata: Value) -> Result<()> {
     let Some(path) = &outputs.metadata_file else { return Ok(()) };
     let names: Vec<String> = outputs.destinations.iter().map(ToString::to_string).collect();
-    let metadata = json!({
-        "containerimage.config.digest": image.config.digest(),
-        "containerimage.descriptor": image.descriptor(),
-        "containerimage.digest": image.manifest.digest(),
-        "image.name": names.join(","),
-    });
+    metadata["containerimage.descriptor"] = json!(descriptor);
+    metadata["containerimage.digest"] = json!(descriptor.digest);
+    metadata["image.name"] = json!(names.join(","));
     replace(path, |mut file| Ok(writeln!(file, "{metadata:#}")?))
         .map_err(|error| error.during(path.display()))
 }

@@ -16,7 +16,7 @@ pub(crate) use archive::write_archive;
 pub use digest_file::DigestFile;
 pub(crate) use digest_file::write_digest_files;
 pub(crate) use layout::write_layout;
-pub(crate) use metadata_file::write_metadata_file;
+pub(crate) use metadata_file::{write_index_metadata, write_metadata_file};
 pub(crate) use push::Uploads;
 
 use crate::image::{Image, Layer};

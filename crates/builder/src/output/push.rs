@@ -151,7 +151,7 @@ impl Uploads {
             };
             let pushed = self.client.push_manifest(&named, media_type, bytes).await;
             match pushed {
-                Ok(digest) => self.report.event(Event::Image { reference: named, digest }),
+                Ok(digest) => self.report.event(Event::Image { reference: destination.clone(), digest }),
                 Err(error) if self.keep_immutable_tags && is_immutable(&error) => {
                     let text = format!("{destination} is immutable and stays as it is: {}", error.kind);
                     self.report.event(Warning::new(text).into());

@@ -167,7 +167,12 @@ impl Builds {
                 options.outputs.oci_layout_path = Some(directory.clone());
             }
         }
-        match builder::build(&options, self.runtime.clone()) {
+        let platforms = cli.build.platforms();
+        let built = match platforms.len() {
+            0 | 1 => builder::build(&options, self.runtime.clone()),
+            _ => builder::build_platforms(&options, &platforms, self.runtime.clone()),
+        };
+        match built {
             Ok(outcome) => Ok(outcome.digest),
             Err(error) => {
                 terminal.error(&error, 1);
