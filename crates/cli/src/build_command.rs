@@ -261,6 +261,9 @@ fn fetch_context(
     let mut network = fetching.network.clone();
     network.skip_tls_verify.extend(skip_tls);
     let secrets = git_flag::credentials(fetching.secrets, environment::text);
+    if let ContextLocation::Object(request) = &mut location {
+        context::authorize(request, &secrets)?;
+    }
     if let ContextLocation::Git(url) = &mut location {
         url.keep_git_dir = url.keep_git_dir.or(git_flag::keep_git_dir(build_args)?);
         if url.keep_git_dir == Some(true) && (url.subdirectory.is_some() || below.is_some()) {

@@ -1,5 +1,6 @@
 //! `--context` and `--build-context`: what users of Kaniko and of BuildKit write there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -102,6 +103,27 @@ pub(crate) fn object(
     Ok(Some(ContextLocation::Object(Box::new(request))))
 }
 
+/// Gives a download what a secret says to its server, by the names that BuildKit has for it: `HTTP_AUTH_HEADER_host`
+/// is the whole value of the header, `HTTP_AUTH_TOKEN_host` a token. A user in the URL, and an identity, go before.
+pub(crate) fn authorize(request: &mut Request, secrets: &BTreeMap<String, sandbox::Secret>) -> Result<()> {
+    if request.authorize.is_some() || request.authorization.is_some() {
+        return Ok(());
+    }
+    let url = request.url();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let host = format!("{}{port}", url.host_str().unwrap_or_default());
+    for (kind, scheme) in [("HEADER", ""), ("TOKEN", "Bearer ")] {
+        let id = format!("HTTP_AUTH_{kind}_{host}");
+        let Some(secret) = secrets.get(&id) else { continue };
+        let text = std::str::from_utf8(secret.expose())
+            .with_context(|| format!("the secret {id} is no text, so it cannot be sent"))?;
+        // A file mostly ends with the end of a line.
+        request.authorization = Some(registry::Secret::new(format!("{scheme}{}", text.trim())));
+        break;
+    }
+    Ok(())
+}
+
 /// Has a download say how far it is.
 pub(crate) fn with_progress(location: ContextLocation, terminal: &Arc<Terminal>) -> Result<ContextLocation> {
     let mut request = match location {
@@ -155,6 +177,24 @@ pub(crate) fn named(given: &[String]) -> Result<Vec<NamedContext>> {
 mod tests {
     use super::*;
     use crate::git_flag::git_flag;
+
+    #[test]
+    fn who_is_said_to_a_server() {
+        let secrets: BTreeMap<String, sandbox::Secret> =
+            [("HTTP_AUTH_HEADER_h.example:8443", "Custom x\n"), ("HTTP_AUTH_TOKEN_h.example", "t\n")]
+                .map(|(id, text)| (id.to_owned(), sandbox::Secret::new(text.as_bytes().to_vec())))
+                .into();
+        for (url, expected) in [
+            ("https://h.example/c.tar", Some("Bearer t")),
+            ("https://h.example:8443/c.tar", Some("Custom x")),
+            ("https://u:p@h.example/c.tar", Some("Basic dTpw")),
+            ("https://h.example.evil.example/c.tar", None),
+        ] {
+            let mut request = Request::new(url).unwrap();
+            authorize(&mut request, &secrets).unwrap();
+            assert_eq!(request.authorization.as_ref().map(registry::Secret::expose), expected, "{url}");
+        }
+    }
 
     #[test]
     fn kinds() {
