@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bako_global_optspecs
-    string join \n c/context= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= work-dir= timings= h/help V/version
+    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
 end
 
 function __fish_bako_needs_command
@@ -24,10 +24,11 @@ function __fish_bako_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c bako -n "__fish_bako_needs_command" -s c -l context -d 'The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, or `-` for one on standard input' -r
+complete -c bako -n "__fish_bako_needs_command" -s c -l context -d 'The files to build from: a directory, `dir://DIR`, `tar://FILE`, `https://…` for an archive to download, `-` for one on standard input, or a git repository: `git://HOST/PATH#REF`, `https://….git#REF:DIR`, `ssh://…`' -r
+complete -c bako -n "__fish_bako_needs_command" -l git -d 'How the git repository of `--context` is fetched: branch=NAME, recurse-submodules=BOOL, insecure-skip-tls=BOOL, with commas between. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l context-sub-path -d 'The directory of the context that is meant, if not all' -r
-complete -c bako -n "__fish_bako_needs_command" -l build-context -d 'Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG or NAME=https://…; NAME::PLATFORM= for one platform alone. May be repeated' -r
-complete -c bako -n "__fish_bako_needs_command" -s f -l dockerfile -d 'The Dockerfile: a path from here or, if there is none, in the context' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l build-context -d 'Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG, NAME=https://… or a git repository; NAME::PLATFORM= for one platform alone. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -s f -l dockerfile -d 'The Dockerfile: a path from here or, if there is none, in the context; `-` is standard input' -r -F
 complete -c bako -n "__fish_bako_needs_command" -s d -l destination -d 'Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l platform -d 'What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given' -r
 complete -c bako -n "__fish_bako_needs_command" -l add-host -d 'A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated' -r
@@ -88,7 +89,22 @@ ns\t'Namespaces and, where the kernel allows it, an overlay'
 chroot\t'chroot(2) alone'
 supervised\t'No privilege: a supervisor that answers system calls'"
 complete -c bako -n "__fish_bako_needs_command" -l cache-dir -d 'Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if /cache is there' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l cache -d 'Keep results of steps for later builds, and use those of earlier ones, in the --cache-repo' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-repo -d 'The repository for results of steps, or oci:DIR for a directory; if not given, that of the first destination with /cache behind it' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-from -d 'Another place to look for results: a repository, oci:DIR, type=registry,ref=… or type=local,src=…. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-to -d 'Another place to keep results: a repository, oci:DIR, type=registry,ref=… or type=local,dest=…. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-ttl -d 'How long a result is used after it was last found useful, as 336h' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-copy-layers -d 'Keep results of COPY and ADD too' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-run-layers -d 'Keep results of RUN' -r
+complete -c bako -n "__fish_bako_needs_command" -l no-push-cache -d 'Use the --cache-repo, but keep nothing there' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-sign-key -d 'Sign what is kept with this Ed25519 private key, in PEM' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l cache-verify-key -d 'Use only results that are signed with the key that belongs to this Ed25519 public key, in PEM' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l no-cache -d 'Build everything anew. What comes of it is kept as ever' -r
+complete -c bako -n "__fish_bako_needs_command" -l no-cache-filter -d 'Build these stages anew, by name or number. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l explain -d 'Say of each step why a cache has it or, beside the last build that has made something, why not' -r
+complete -c bako -n "__fish_bako_needs_command" -l dryrun -d 'Print what would be done, with the key of each step and whether a cache has it, and do nothing' -r
 complete -c bako -n "__fish_bako_needs_command" -l work-dir -d 'Where to work. A directory is made in it for each build, and removed at its end. `KANIKO_DIR` in the environment says the same' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l download-limit -d 'The most bytes that ADD, or a context, may download from one URL, as in 500m or 2g' -r
 complete -c bako -n "__fish_bako_needs_command" -l timings -d 'Say at the end where the time went' -r
 complete -c bako -n "__fish_bako_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_needs_command" -s V -l version -d 'Print version'
@@ -97,6 +113,11 @@ complete -c bako -n "__fish_bako_needs_command" -f -a "registry" -d 'A small reg
 complete -c bako -n "__fish_bako_needs_command" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
 complete -c bako -n "__fish_bako_needs_command" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
 complete -c bako -n "__fish_bako_needs_command" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_needs_command" -f -a "copy" -d 'Copy an image, or an index with all its images, between registries, layouts and archives'
+complete -c bako -n "__fish_bako_needs_command" -f -a "digest" -d 'Print the digest of an image'
+complete -c bako -n "__fish_bako_needs_command" -f -a "ls" -d 'List the tags of a repository'
+complete -c bako -n "__fish_bako_needs_command" -f -a "manifest" -d 'Join images to an index of several platforms: what docker manifest does'
+complete -c bako -n "__fish_bako_needs_command" -f -a "resolve" -d 'Pin the images of manifests to digests, and build those that have a source: what kbld does'
 complete -c bako -n "__fish_bako_needs_command" -f -a "version" -d 'Print the version'
 complete -c bako -n "__fish_bako_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand probe" -l work-dir -d 'Where a build would work' -r -F
@@ -177,12 +198,214 @@ color\t'Lines with colour, where stderr is a terminal that shows it'
 json\t'One JSON object a line'"
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l log-timestamp -d 'Begin each line with the time' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand copy" -l platform -d 'Copy only the image for this platform, if there are several' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -s a -l all -d 'Copy an index with all its images, which is done without this flag too' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l work-dir -d 'Where to work, if there are archives' -r -F
+complete -c bako -n "__fish_bako_using_subcommand copy" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand copy" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand copy" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand digest" -l platform -d 'The digest of the image for this platform, if there are several' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand digest" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand digest" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand ls" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "create" -d 'Make a list on this machine, to be annotated and pushed'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "annotate" -d 'Say what a member of a list is for'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "inspect" -d 'Show a list, or an image'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "rm" -d 'Remove lists from this machine'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -s a -l amend -d 'Add to a list that is there'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l indexes -d 'Take indexes apart into their images, instead of refusing them'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os -d 'Its system' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l arch -d 'Its processor' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l variant -d 'The processor\'s variant' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os-version -d 'The system\'s version' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os-features -d 'Features of the system, added to those it has' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l annotation -d 'An annotation of the member in the list, as NAME=VALUE; OCI lists only. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Show what is stored of it'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from -d 'A member; then nothing of this machine\'s store is used, and members keep this order. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from-spec -d 'A file of manifest-tool that says what to join' -r -F
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l type -d 'The type of the list' -r -f -a "auto\t'That of the first member'
+oci\t'An OCI index'
+docker\t'A Docker manifest list'"
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l tag -d 'A further tag for the list. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l annotation -d 'An annotation of the list, as NAME=VALUE; OCI lists only. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l ignore-missing -d 'Leave out members of the file that are not there'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -s p -l purge -d 'Remove the list from this machine once it is pushed'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "create" -d 'Make a list on this machine, to be annotated and pushed'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "annotate" -d 'Say what a member of a list is for'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show a list, or an image'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove lists from this machine'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l output -d 'How the documents are printed' -r -f -a "text\t'As they were written, with other images and the annotation'
+kbld\t'As kbld prints them: keys sorted, without comments'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l build -d 'Whether images that have a source are built' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l build-concurrency -d 'Images that are built at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l concurrency -d 'References that are looked up at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l images-annotation -d 'Whether the annotation kbld.k14s.io/images is written' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l origins-annotation -d 'Whether imgpkg\'s lock has the origins of its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l image-map-file -d 'A JSON object of references and what takes their place' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l lock-output -d 'Write a Config that makes the next run come to the same' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l imgpkg-lock-output -d 'Write an ImagesLock of imgpkg' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l unresolved-inspect -d 'Only print the references, and resolve nothing' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l platform -d 'Which image of an index is meant, as OS/ARCHITECTURE[/VARIANT][:OSVERSION]' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l oci-layout-path -d 'Where images go that are built and have no destination: each an OCI layout in a directory below this one' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-verify-certs -d 'Whether certificates are checked' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l sort -d 'Nothing: the order of the output is that of the input' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l isolation -d 'How a RUN is kept to its root' -r -f -a "auto\t'The best of those that work here'
+ns\t'Namespaces and, where the kernel allows it, an overlay'
+chroot\t'chroot(2) alone'
+supervised\t'No privilege: a supervisor that answers system calls'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l cache-dir -d 'Keep layers of bases and their indexes here; see the same flag of a build' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l work-dir -d 'Where to work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
+warn\t'And warnings'
+info\t'And what is being done'
+debug\t'And why'
+trace\t'And every request'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
+color\t'Lines with colour, where stderr is a terminal that shows it'
+json\t'One JSON object a line'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from inspect" -s f -l file -d 'A file, a directory, or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from version" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand version" -s h -l help -d 'Print help'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "version" -d 'Print the version'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "copy" -d 'Copy an image, or an index with all its images, between registries, layouts and archives'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "digest" -d 'Print the digest of an image'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "ls" -d 'List the tags of a repository'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "manifest" -d 'Join images to an index of several platforms: what docker manifest does'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "resolve" -d 'Pin the images of manifests to digests, and build those that have a source: what kbld does'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from registry" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "create" -d 'Make a list on this machine, to be annotated and pushed'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "annotate" -d 'Say what a member of a list is for'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "inspect" -d 'Show a list, or an image'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "rm" -d 'Remove lists from this machine'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "version" -d 'Print the version'
