@@ -197,7 +197,7 @@ fn kubernetes() -> Result<()> {
     let registry = Registry::ours(&bako)?;
     let base = bases::busybox(&bako, &registry)?;
     let executor = own::image(&bako, &registry, "executor")?;
-    for file in ["pod.yaml", "restricted.yaml", "job.yaml"] {
+    for file in ["restricted.yaml", "baseline.yaml", "privileged.yaml", "job.yaml"] {
         let engine = Engine::new(&registry)?;
         let workspace = engine.folder.path().join("workspace");
         fs::create_dir(&workspace)?;
@@ -292,8 +292,10 @@ fn containers_conf(folder: &Path) -> Result<PathBuf> {
     let file = folder.join("containers.conf");
     let text = format!(
         "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"nolimits\"\n\
-         [engine.runtimes]\nnolimits = [\"{}\"]\n",
-        env!("CARGO_BIN_EXE_runc-nolimits")
+         [engine.runtimes]\nnolimits = [\"{}\"]\n[containers]\nseccomp_profile = \"{}\"\n",
+        env!("CARGO_BIN_EXE_runc-nolimits"),
+        // podman's own lets namespaces through, which Kubernetes does not.
+        host::repository().join("tests/pods/seccomp/containerd.json").display()
     );
     fs::write(&file, text)?;
     Ok(file)
