@@ -181,7 +181,7 @@ fn the_words_and_codes_of_kbld() -> Result<()> {
             &["-f", "absent.yaml"],
             1,
             "",
-            "kbld: Error: Unable to stat file:\n  stat absent.yaml: no such file or directory\n",
+            "kbld: Error: Unable to stat file: stat absent.yaml: no such file or directory\n",
         ),
         (
             &["-f", "bad.yml"],
@@ -215,9 +215,8 @@ fn the_words_and_codes_of_kbld() -> Result<()> {
         ),
     ] {
         let ran = fixture.kbld(arguments)?;
-        let shown = ran.stderr.replace("stat absent.yaml: no", "stat absent.yaml: no");
         assert_eq!(
-            (ran.code, ran.stdout.as_str(), shown.as_str()),
+            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
             (code, stdout, stderr),
             "kbld {arguments:?}"
         );
@@ -318,7 +317,7 @@ fn ten_thousand_documents_in_bounded_memory() -> Result<()> {
     let fixture = Fixture::new()?;
     let file = fixture.folder.path().join("large.yml");
     let mut out = BufWriter::new(File::create(&file)?);
-    let padding = "x".repeat(4900);
+    let padding = "x".repeat(5100);
     for number in 0..10_000 {
         write!(
             out,
