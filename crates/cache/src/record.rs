@@ -82,7 +82,7 @@ impl Record {
     pub fn parse(manifest: &Manifest) -> Result<Self, RecordError> {
         let wrong = |text: &str| RecordError(text.to_owned());
         check_type(manifest)?;
-        if manifest.layers.len() > 2 * LAYERS_MAX || manifest.layers.len() % 2 != 0 {
+        if manifest.layers.len() > 2 * LAYERS_MAX || !manifest.layers.len().is_multiple_of(2) {
             return Err(wrong("a strange number of layers"));
         }
         let used = manifest.annotations.get(USED).and_then(|text| text.parse().ok());
