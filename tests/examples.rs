@@ -264,9 +264,9 @@ impl Engine {
     fn play(&self, pod: &str, container: &str) -> Result<String> {
         let secret = fs::read_to_string(example("kubernetes").join("regcred.yaml"))?;
         // podman 4.3 mounts `data` as it stands in the file, without decoding it.
-        let (head, _) = secret.split_once("data:\n").context("a secret has data")?;
+        let (head, _) = secret.split_once("\ndata:\n").context("a secret has data")?;
         let login = r#"{"auths": {"registry.example": {"auth": "bWU6cGFzc3dvcmQ="}}}"#;
-        let secret = format!("{head}stringData:\n  .dockerconfigjson: '{login}'\n");
+        let secret = format!("{head}\nstringData:\n  .dockerconfigjson: '{login}'\n");
         let pod = pod
             .replace("registry.example", &self.address)
             .replacen("spec:\n", "spec:\n  hostNetwork: true\n", 1)
