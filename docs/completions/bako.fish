@@ -30,7 +30,7 @@ complete -c bako -n "__fish_bako_needs_command" -l context-sub-path -d 'The dire
 complete -c bako -n "__fish_bako_needs_command" -l build-context -d 'Another place to take files from, as NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR:TAG, NAME=https://… or a git repository; NAME::PLATFORM= for one platform alone. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -s f -l dockerfile -d 'The Dockerfile: a path from here or, if there is none, in the context; `-` is standard input' -r -F
 complete -c bako -n "__fish_bako_needs_command" -s d -l destination -d 'Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated' -r
-complete -c bako -n "__fish_bako_needs_command" -l platform -d 'What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given' -r
+complete -c bako -n "__fish_bako_needs_command" -l platform -d 'What the image is for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given. Several, with commas, make an index' -r
 complete -c bako -n "__fish_bako_needs_command" -l add-host -d 'A line for `/etc/hosts` of each RUN, as NAME:ADDRESS. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l check -d 'Only say what the lints find in the Dockerfile, and fail if that is anything' -r
 complete -c bako -n "__fish_bako_needs_command" -l call -d 'What to do with the Dockerfile: build, check, outline or targets; with `,format=json` the answer is JSON' -r
