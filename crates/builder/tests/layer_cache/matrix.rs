@@ -87,7 +87,7 @@ fn key(fixture: &Fixture, row: &Row, is_second: bool) -> String {
     set(&mut options, &settings);
     let stages = fixture.plan(&options);
     let steps = stages.iter().filter(|stage| stage.is_needed).flat_map(|stage| &stage.steps);
-    steps.filter_map(|step| step.key.clone()).last().unwrap_or_else(|| panic!("{}: no key", row.what))
+    steps.filter_map(|step| step.key.clone()).next_back().unwrap_or_else(|| panic!("{}: no key", row.what))
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn cold_is_warm() {
             found += warm.steps().0;
             // One key, one image: the last step's stands for all that made it, but for the config.
             let last = stages.last().unwrap();
-            let key = last.steps.iter().filter_map(|step| step.key.clone()).last().unwrap();
+            let key = last.steps.iter().filter_map(|step| step.key.clone()).next_back().unwrap();
             let config: Vec<&str> =
                 last.steps.iter().filter(|step| step.key.is_none()).map(|step| step.text.as_str()).collect();
             let texts: Vec<&str> = last.steps.iter().map(|step| step.text.as_str()).collect();

@@ -94,12 +94,12 @@ fn a_directory_does_as_well_and_one_place_fills_another() {
         fixture.build_with(options)
     };
     let (one, two) = (directory, fixture.place("other"));
-    let cold = build(&[one.clone()], &[one.clone()]).expect(0, 4);
-    let warm = build(&[one.clone()], &[two.clone()]).expect(2, 0);
+    let cold = build(std::slice::from_ref(&one), std::slice::from_ref(&one)).expect(0, 4);
+    let warm = build(std::slice::from_ref(&one), std::slice::from_ref(&two)).expect(2, 0);
     assert_eq!(warm.digest, cold.digest);
     build(&[two.clone(), CacheLocation::Directory(fixture.path("none"))], &[]).expect(2, 0);
     let third = CacheLocation::Directory(fixture.path("third"));
-    build(&[two], &[third.clone()]).expect(2, 0);
+    build(&[two], std::slice::from_ref(&third)).expect(2, 0);
     build(&[third], &[]).expect(2, 0);
 }
 
