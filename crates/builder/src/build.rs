@@ -124,7 +124,7 @@ fn with_plan<T>(
 /// display, and nobody misses it.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("BUILDKIT_INLINE_CACHE", "no cache is put into images"),
-    ("BUILDKIT_MULTI_PLATFORM", "the result is one manifest, for one platform"),
+    ("BUILDKIT_MULTI_PLATFORM", "--platform with several makes an index, with one a manifest"),
     ("BUILDKIT_SBOM_SCAN_CONTEXT", "no bill of materials is made"),
     ("BUILDKIT_SBOM_SCAN_STAGE", "no bill of materials is made"),
 ];
