@@ -1,7 +1,7 @@
 //! Serving: the threads that receive calls and answer them.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -61,14 +61,14 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         Ok(Answer::Value(value)) => listener.answer(call.id, value, 0),
         Ok(Answer::GoOn) => listener.go_on(call.id),
         Ok(Answer::Descriptor { fd, close_on_exec }) => {
-            hand_over(supervisor, call.id, &fd, close_on_exec);
+            hand_over(supervisor, call.id, fd, close_on_exec);
             Ok(())
         }
         Ok(Answer::Fifo { fifo, flags, close_on_exec }) => {
             let (supervisor, id) = (supervisor.clone(), call.id);
             std::thread::spawn(move || {
                 match calls::wait_for_fifo(&fifo, flags) {
-                    Ok(fd) => hand_over(&supervisor, id, &fd, close_on_exec),
+                    Ok(fd) => hand_over(&supervisor, id, fd, close_on_exec),
                     Err(error) => drop(supervisor.listener.answer(id, 0, error.raw_os_error())),
                 }
                 supervisor.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -79,8 +79,8 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
     };
 }
 
-fn hand_over(supervisor: &Supervisor, id: u64, fd: &OwnedFd, close_on_exec: bool) {
-    if let Err(error) = supervisor.listener.answer_with(id, fd.as_fd(), close_on_exec) {
+fn hand_over(supervisor: &Supervisor, id: u64, fd: OwnedFd, close_on_exec: bool) {
+    if let Err(error) = supervisor.listener.answer_with(id, fd, close_on_exec) {
         // It has as many open as it may.
         let errno = error.raw_os_error().unwrap_or(Errno::MFILE.raw_os_error());
         let _ = supervisor.listener.answer(id, 0, errno);

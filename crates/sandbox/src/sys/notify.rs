@@ -48,7 +48,7 @@ impl Listener {
             // SAFETY: all zeroes is a valid value of this struct of integers, and what the kernel asks for.
             let mut received = unsafe { std::mem::zeroed::<libc::seccomp_notif>() };
             match self.ioctl(libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut received) {
-                Ok(()) => {
+                Ok(_) => {
                     return Ok(Some(Notification {
                         id: received.id,
                         task: received.pid.cast_signed(),
@@ -88,20 +88,27 @@ impl Listener {
     }
 
     fn respond(&self, mut response: libc::seccomp_notif_resp) -> io::Result<()> {
-        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response)
+        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response).map(drop)
     }
 
     /// Ends a call with a new descriptor of the caller's, a copy of `fd`. Linux 5.14. Descriptors made with `O_PATH`
-    /// are refused with EBADF.
-    pub(crate) fn answer_with(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool) -> io::Result<()> {
+    /// are refused with EBADF. If nothing could be given, `fd` is gone and the call is still to be answered.
+    ///
+    /// Ours is closed before the caller goes on: one that writes a program, closes it and starts it would else be
+    /// told that the file is busy (ETXTBSY), and the end of a pipe would come late.
+    pub(crate) fn answer_with(&self, id: u64, fd: OwnedFd, close_on_exec: bool) -> io::Result<()> {
         let mut added = libc::seccomp_notif_addfd {
             id,
-            flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).expect("it is a small flag"),
+            flags: 0,
             srcfd: fd.as_raw_fd().cast_unsigned(),
             newfd: 0,
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
-        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut added)
+        let number = self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut added)?;
+        drop(fd);
+        // If the caller was killed in the meantime, its descriptor went with it.
+        let _ = self.answer(id, number.into(), 0);
+        Ok(())
     }
 
     /// Runs the caller on this processor once it is answered, which halves the way there and back. Linux 6.6; without
@@ -111,10 +118,10 @@ impl Listener {
         let _ = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1u64) };
     }
 
-    fn ioctl<T>(&self, request: libc::Ioctl, argument: *mut T) -> io::Result<()> {
+    fn ioctl<T>(&self, request: libc::Ioctl, argument: *mut T) -> io::Result<i32> {
         // SAFETY: callers pair each request with a live struct of the type whose size the request's number holds.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
     }
 }
 
