@@ -1,8 +1,10 @@
 //! Builds that cannot work: one clear message that names its subject, an exit code, no tag, nothing left.
 #![forbid(unsafe_code)]
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,6 +14,9 @@ use e2e::http::{Fault, Proxy};
 use e2e::process::{Finished, finish, output, wait_until};
 use e2e::{Bako, Registry, bases, require};
 use tempfile::TempDir;
+
+/// Somebody who is not root.
+const USER: u32 = 1000;
 
 struct Fixture {
     bako: Bako,
@@ -108,6 +113,34 @@ fn a_stage_that_does_not_exist() -> Result<()> {
 #[test]
 fn a_file_that_does_not_exist() -> Result<()> {
     check("FROM BASE\nCOPY no/such.txt /\n", &[], &["Dockerfile:2", "no/such.txt"])
+}
+
+/// As a user who may read the context but for one file, and may write nothing there.
+#[test]
+fn a_file_that_may_not_be_read() -> Result<()> {
+    if !require(&["root"]) {
+        return Ok(());
+    }
+    let mut fixture = Fixture::new()?;
+    let folder = fixture.folder.path().to_owned();
+    // A user has to reach the program, which may be below root's home.
+    let program = folder.join("bako");
+    fs::copy(&fixture.bako.program, &program)?;
+    fixture.bako.program = program;
+    chown(folder.join("work"), Some(USER), Some(USER))?;
+    fs::write(folder.join("context/open"), "open\n")?;
+    fs::write(folder.join("context/closed"), "closed\n")?;
+    let mut command = fixture.command(&fixture.registry.address, "FROM scratch\nCOPY . /\n")?;
+    for (path, mode) in [("", 0o755), ("context/closed", 0o600), ("context", 0o555)] {
+        fs::set_permissions(folder.join(path), Permissions::from_mode(mode))?;
+    }
+    command.uid(USER).gid(USER);
+    fixture.fails(&mut command, &["Dockerfile:2", "closed", "ermission denied"])?;
+
+    // What is ignored is not read, and a context that cannot be written to is one like others.
+    fs::write(folder.join("context/.dockerignore"), "closed\n")?;
+    finish(&mut command)?.success()?;
+    Ok(())
 }
 
 #[test]
