@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of `docker build`, with what to say of each.
-const FOREIGN: [(&[&str], &str); 14] = [
+const FOREIGN: [(&[&str], &str); 16] = [
     (
         &["--output", "-o"],
         "an image goes to --destination, --oci-layout-path (type=oci) or --tar-path (type=docker)",
@@ -30,6 +30,11 @@ const FOREIGN: [(&[&str], &str); 14] = [
     (&["--rm", "--force-rm"], "no containers are left behind"),
     (&["--squash", "--compress"], "this is a flag of Docker's former builder"),
     (&["--builder"], "there is no daemon: this program is the builder"),
+    (
+        &["--source-policy"],
+        "name bases by digest, or put others in their place with --build-context or --registry-map",
+    ),
+    (&["--proxy-network"], "HTTPS_PROXY and --build-arg HTTPS_PROXY= say which proxy is used"),
 ];
 
 /// What to do instead of a flag that was not understood.
