@@ -209,8 +209,11 @@ fn what_is_printed_comes_out_the_same_again() {
         if sections.iter().any(by_tag) {
             continue;
         }
+        // A rule of the input, which is not in what is printed, has found what is not looked for now.
+        if text.contains("searchRules:") || text.contains("\nkeys:") {
+            continue;
+        }
         for (name, text) in sections {
-            // A rule of the input that is gone may have found what is not looked for now.
             if name != "text" && name != "kbld" || text.is_empty() {
                 continue;
             }
