@@ -10,14 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::io::Errno;
 
-use super::calls;
+use super::calls::{self, names::own_new};
 use super::credentials::Grant;
 use super::proc;
 use super::program::{self, Argument, Program};
 use super::registers::Registers;
-use super::resolve::{Last, WHICH};
+use super::resolve::{Last, Parent, WHICH};
 use super::room::{Filling, PIECE, Room, Space};
-use super::supervisor::{Caller, Supervisor};
+use super::supervisor::{Caller, Supervisor, stat_in};
 use super::task::Running;
 use crate::process::Exit;
 use crate::sys::trace::{self, Event};
@@ -37,10 +37,12 @@ struct Pending {
 
 #[derive(Debug)]
 enum Doing {
-    /// A call with changed arguments, which are in this room.
-    Changed(#[expect(dead_code, reason = "it is given back at the end")] Room),
+    /// A call with changed arguments, which are in this room until it has returned.
+    Changed(Room),
     /// An exec.
     Exec { program: Running, grant: Grant, _room: Room },
+    /// A bind that makes a socket of this name.
+    Bind { parent: Parent, _room: Room },
     /// Mapping so much memory, for the call that comes after it.
     Map(u64),
 }
@@ -239,11 +241,27 @@ impl<'a> Tracer<'a> {
                     self.spaces.entry(task).or_default().add(result, length);
                     before.again()
                 }
+                Doing::Bind { parent, .. } => {
+                    if result == 0 {
+                        self.bound(task, &parent);
+                    }
+                    before.after(result)
+                }
                 Doing::Changed(_) | Doing::Exec { .. } => before.after(result),
             };
             let _ = registers.write(task);
         }
         go_on(task, 0);
+    }
+
+    /// A socket has got a name, and is the caller's.
+    fn bound(&self, task: i32, parent: &Parent) {
+        let Some(about) = self.supervisor.tasks.get(task) else { return };
+        let caller = Caller { supervisor: self.supervisor, task: &about };
+        // Another may have removed it since.
+        if let Ok(socket) = stat_in(&parent.directory, &parent.name) {
+            own_new(&caller, &parent.stat, &socket, socket.st_mode, 0);
+        }
     }
 
     fn executed(&mut self, process: i32) {
@@ -346,6 +364,7 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     }
     let path = address[2..length].split(|&byte| byte == 0).next().unwrap_or_default();
     let areas = &caller.supervisor.areas;
+    let mut new = None;
     let host = if registers.number() == libc::SYS_bind {
         let parent = match caller.parent(libc::AT_FDCWD, path) {
             Err(Errno::BUSY | Errno::EXIST | Errno::INVAL) => return Err(Errno::ADDRINUSE),
@@ -358,6 +377,7 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
         let mut host = proc::link_of(parent.directory.as_fd())?;
         host.push(b'/');
         host.extend(parent.name.to_bytes());
+        new = Some(parent);
         host
     } else {
         let object = caller.object(libc::AT_FDCWD, path, Last::Follow, WHICH)?;
@@ -377,7 +397,10 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     bytes.extend(short);
     bytes.push(0);
     arguments[2] = bytes.len() as u64;
-    point(caller, space, registers, arguments, &bytes)
+    Ok(match (point(caller, space, registers, arguments, &bytes)?, new) {
+        (Some(Doing::Changed(room)), Some(parent)) => Some(Doing::Bind { parent, _room: room }),
+        (doing, _) => doing,
+    })
 }
 
 /// Gives inotify the path that the kernel knows.

@@ -5,7 +5,7 @@ mod directory;
 mod extended;
 mod ids;
 mod look;
-mod names;
+pub(super) mod names;
 mod open;
 mod privileges;
 mod signals;

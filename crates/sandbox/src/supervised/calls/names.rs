@@ -18,7 +18,7 @@ use super::super::task::lock;
 
 /// Says whose a new file is: the caller's, and of the directory's group where that passes its group on. Its inode may
 /// have been another file's before.
-pub(super) fn own_new(
+pub(in super::super) fn own_new(
     caller: &Caller<'_>,
     directory: &libc::stat,
     file: &libc::stat,
