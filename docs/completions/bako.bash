@@ -185,7 +185,7 @@ _bako() {
 
     case "${cmd}" in
         bako)
-            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --skip-push-permission-check --push-ignore-immutable-tag-errors --tar-path --oci-layout-path --image-format --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --no-cache --no-cache-filter --explain --dryrun --work-dir --download-limit --timings --help --version probe registry push login warmer copy digest ls manifest resolve version help"
+            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --tar-path --oci-layout-path --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --no-cache --no-cache-filter --explain --dryrun --work-dir --download-limit --timings --help --version probe registry push login warmer copy digest ls manifest resolve version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -271,24 +271,12 @@ _bako() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --skip-push-permission-check)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --push-ignore-immutable-tag-errors)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --tar-path)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --oci-layout-path)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --image-format)
-                    COMPREPLY=($(compgen -W "oci docker" -- "${cur}"))
                     return 0
                     ;;
                 --annotation)
@@ -328,6 +316,18 @@ _bako() {
                     return 0
                     ;;
                 --image-name-tag-with-digest-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-format)
+                    COMPREPLY=($(compgen -W "oci docker" -- "${cur}"))
+                    return 0
+                    ;;
+                --skip-push-permission-check)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --push-ignore-immutable-tag-errors)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -987,6 +987,10 @@ _bako() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --password-stdin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1127,6 +1131,18 @@ _bako() {
                 return 0
             fi
             case "${prev}" in
+                --amend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --indexes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --insecure)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1299,6 +1315,14 @@ _bako() {
                 return 0
             fi
             case "${prev}" in
+                --verbose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -v)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --insecure)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1381,6 +1405,10 @@ _bako() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --ignore-missing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --type)
                     COMPREPLY=($(compgen -W "auto oci docker" -- "${cur}"))
                     return 0
@@ -1390,6 +1418,14 @@ _bako() {
                     return 0
                     ;;
                 --annotation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --purge)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1493,7 +1529,7 @@ _bako() {
             return 0
             ;;
         bako__subcmd__push)
-            opts="-d -v -h --destination --image-format --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --work-dir --help"
+            opts="-d -v -h --destination --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --work-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1507,10 +1543,6 @@ _bako() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --image-format)
-                    COMPREPLY=($(compgen -W "oci docker" -- "${cur}"))
-                    return 0
-                    ;;
                 --digest-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1521,6 +1553,10 @@ _bako() {
                     ;;
                 --image-name-tag-with-digest-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-format)
+                    COMPREPLY=($(compgen -W "oci docker" -- "${cur}"))
                     return 0
                     ;;
                 --skip-push-permission-check)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bako_global_optspecs
-    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= skip-push-permission-check= push-ignore-immutable-tag-errors= tar-path= oci-layout-path= image-format= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
+    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= tar-path= oci-layout-path= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= image-format= skip-push-permission-check= push-ignore-immutable-tag-errors= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
 end
 
 function __fish_bako_needs_command
@@ -41,12 +41,8 @@ complete -c bako -n "__fish_bako_needs_command" -l secret -d 'A secret for `RUN 
 complete -c bako -n "__fish_bako_needs_command" -l ssh -d 'An SSH agent for `RUN --mount=type=ssh`, as ID=SOCKET; ID alone is the one of `SSH_AUTH_SOCK`. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l label -d 'A label of the image, as NAME=VALUE. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l no-push -d 'Build, but do not push. `KANIKO_NO_PUSH` in the environment says the same' -r
-complete -c bako -n "__fish_bako_needs_command" -l skip-push-permission-check -d 'Do not ask registries before the build whether they would take the image' -r
-complete -c bako -n "__fish_bako_needs_command" -l push-ignore-immutable-tag-errors -d 'Go on if a registry does not let a tag be moved: the image keeps the tag that it has there' -r
 complete -c bako -n "__fish_bako_needs_command" -l tar-path -d 'Write an archive for `docker load` to this file' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l oci-layout-path -d 'Write an OCI layout with the image to this directory' -r -F
-complete -c bako -n "__fish_bako_needs_command" -l image-format -d 'The media types of manifest, config and layers' -r -f -a "oci\t'Those of the OCI image spec'
-docker\t'Docker\'s'"
 complete -c bako -n "__fish_bako_needs_command" -l annotation -d 'An annotation of the manifest, as NAME=VALUE. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l compression -d 'How new layers are packed' -r -f -a "gzip\t'For every engine'
 zstd\t'Smaller and faster, for engines of the last years'"
@@ -58,6 +54,10 @@ complete -c bako -n "__fish_bako_needs_command" -l metadata-file -d 'Write diges
 complete -c bako -n "__fish_bako_needs_command" -l digest-file -d 'Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT' -r
 complete -c bako -n "__fish_bako_needs_command" -l image-name-with-digest-file -d 'Write REPOSITORY@DIGEST of each destination to this file, once all is done' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l image-name-tag-with-digest-file -d 'Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l image-format -d 'The media types of manifest, config and layers. What `push` finds in an OCI layout has its own' -r -f -a "oci\t'Those of the OCI image spec'
+docker\t'Docker\'s'"
+complete -c bako -n "__fish_bako_needs_command" -l skip-push-permission-check -d 'Do not ask registries beforehand whether they would take the image' -r
+complete -c bako -n "__fish_bako_needs_command" -l push-ignore-immutable-tag-errors -d 'Go on if a registry does not let a tag be moved: the image keeps the tag that it has there' -r
 complete -c bako -n "__fish_bako_needs_command" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_needs_command" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_needs_command" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -131,12 +131,12 @@ complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
 complete -c bako -n "__fish_bako_using_subcommand registry; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand push" -s d -l destination -d 'Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand push" -l image-format -d 'The media types of an image that a docker archive holds. What an OCI layout holds has its own' -r -f -a "oci\t'Those of the OCI image spec'
-docker\t'Docker\'s'"
 complete -c bako -n "__fish_bako_using_subcommand push" -l digest-file -d 'Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l image-name-with-digest-file -d 'Write REPOSITORY@DIGEST of each destination to this file, once all is done' -r -F
 complete -c bako -n "__fish_bako_using_subcommand push" -l image-name-tag-with-digest-file -d 'Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done' -r -F
-complete -c bako -n "__fish_bako_using_subcommand push" -l skip-push-permission-check -d 'Do not ask registries first whether they would take the image' -r
+complete -c bako -n "__fish_bako_using_subcommand push" -l image-format -d 'The media types of manifest, config and layers. What `push` finds in an OCI layout has its own' -r -f -a "oci\t'Those of the OCI image spec'
+docker\t'Docker\'s'"
+complete -c bako -n "__fish_bako_using_subcommand push" -l skip-push-permission-check -d 'Do not ask registries beforehand whether they would take the image' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l push-ignore-immutable-tag-errors -d 'Go on if a registry does not let a tag be moved: the image keeps the tag that it has there' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand push" -l insecure-pull -d 'Pull by plain HTTP' -r
@@ -166,7 +166,7 @@ complete -c bako -n "__fish_bako_using_subcommand push" -l work-dir -d 'Where to
 complete -c bako -n "__fish_bako_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand login" -s u -l username -d 'The user' -r
 complete -c bako -n "__fish_bako_using_subcommand login" -s p -l password -d 'The password. Other users of the machine can see it while this runs' -r
-complete -c bako -n "__fish_bako_using_subcommand login" -l password-stdin -d 'Read the password from standard input'
+complete -c bako -n "__fish_bako_using_subcommand login" -l password-stdin -d 'Read the password from standard input' -r
 complete -c bako -n "__fish_bako_using_subcommand login" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s i -l image -d 'An image to fetch. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s d -l dockerfile -d 'A Dockerfile, all of whose bases are fetched' -r -F
@@ -257,6 +257,8 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_
 complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "rm" -d 'Remove lists from this machine'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and not __fish_seen_subcommand_from create annotate inspect push rm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -s a -l amend -d 'Add to a list that is there' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l indexes -d 'Take indexes apart into their images, instead of refusing them' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -272,8 +274,6 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -s a -l amend -d 'Add to a list that is there'
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -l indexes -d 'Take indexes apart into their images, instead of refusing them'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os -d 'Its system' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l arch -d 'Its processor' -r
@@ -282,6 +282,7 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os-features -d 'Features of the system, added to those it has' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l annotation -d 'An annotation of the member in the list, as NAME=VALUE; OCI lists only. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Show what is stored of it' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -297,15 +298,16 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Show what is stored of it'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from -d 'A member; then nothing of this machine\'s store is used, and members keep this order. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from-spec -d 'A file of manifest-tool that says what to join' -r -F
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l ignore-missing -d 'Leave out members of the file that are not there' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l type -d 'The type of the list' -r -f -a "auto\t'That of the first member'
 oci\t'An OCI index'
 docker\t'A Docker manifest list'"
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l tag -d 'A further tag for the list. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l annotation -d 'An annotation of the list, as NAME=VALUE; OCI lists only. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -s p -l purge -d 'Remove the list from this machine once it is pushed' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -321,8 +323,6 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l ignore-missing -d 'Leave out members of the file that are not there'
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -s p -l purge -d 'Remove the list from this machine once it is pushed'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "create" -d 'Make a list on this machine, to be annotated and pushed'

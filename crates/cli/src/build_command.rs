@@ -9,20 +9,23 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use builder::{
-    BuildContext, ContextLocation, ContextOrigin, DigestFile, Error, Event, Fetching, Options, Outputs,
-    Report as _, TreePath, Warning, WorkDir,
+    BuildContext, ContextLocation, ContextOrigin, Error, Event, Fetching, Options, Outputs, Report as _,
+    TreePath, Warning, WorkDir,
 };
-use oci::{Compression, ImageFormat, Platform, Reference};
+use oci::{Compression, Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::args::{BuildArgs, CompressionArg, ImageFormatArg, IsolationArg, Verbosity, given};
+use crate::build_args::{BuildArgs, CompressionArg, IsolationArg};
 use crate::call::{self, Findings, Method};
 use crate::context::Located;
+use crate::delivery_args::ImageFormatArg;
 use crate::diagnostic::Source;
 use crate::kaniko::Entry;
+use crate::log_args::Verbosity;
 use crate::terminal::{Terminal, human_time, print_result};
+use crate::values::given;
 use crate::{context, environment, git_flag, layer_cache, session, signals};
 
 /// Builds, or asks, and says how it went.
@@ -197,26 +200,9 @@ pub(crate) fn prepare(
             no_push,
             tar_path: output_file("--tar-path", &args.tar_path)?,
             oci_layout_path: given(&args.oci_layout_path),
-            digest_file: digest_file(&args.digest_file)?,
-            name_with_digest_file: named_output(
-                "--image-name-with-digest-file",
-                &args.image_name_with_digest_file,
-                &args.destination,
-            )?,
-            name_tag_with_digest_file: named_output(
-                "--image-name-tag-with-digest-file",
-                &args.image_name_tag_with_digest_file,
-                &args.destination,
-            )?,
-            builder_output: environment::builder_output(),
             metadata_file: output_file("--metadata-file", &args.metadata_file)?,
-            format: match args.image_format {
-                ImageFormatArg::Oci => ImageFormat::Oci,
-                ImageFormatArg::Docker => ImageFormat::Docker,
-            },
             annotations: args.annotation.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-            skip_push_check: args.skip_push_permission_check,
-            keep_immutable_tags: args.push_ignore_immutable_tag_errors,
+            ..args.delivery.outputs(&args.destination)?
         },
         compression,
         compression_level,
@@ -307,7 +293,7 @@ fn compression(args: &BuildArgs) -> anyhow::Result<(Compression, Option<u32>)> {
         CompressionArg::Zstd => (Compression::Zstd, "zstd", 1..=22),
     };
     if compression == Compression::Zstd {
-        if args.image_format == ImageFormatArg::Docker {
+        if args.delivery.image_format == ImageFormatArg::Docker {
             bail!(
                 "--compression zstd: images in Docker's format have no such layers; leave out --image-format"
             );
@@ -337,39 +323,6 @@ fn ignored_paths(given: &[String]) -> anyhow::Result<Vec<TreePath>> {
         TreePath::root().join_clean(text).with_context(|| format!("--ignore-path {text}"))
     };
     given.iter().map(parse).collect()
-}
-
-/// `--digest-file`: a file, or a URL to put it to.
-pub(crate) fn digest_file(given_text: &Option<String>) -> anyhow::Result<Option<DigestFile>> {
-    match given(given_text) {
-        None => Ok(None),
-        Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
-            Ok(Some(DigestFile::Url(url)))
-        }
-        Some(path) => Ok(late_file("--digest-file", &Some(path.into()))?.map(DigestFile::Path)),
-    }
-}
-
-/// A file with names of destinations, which there have to be.
-pub(crate) fn named_output(
-    flag: &str,
-    path: &Option<PathBuf>,
-    destinations: &[String],
-) -> anyhow::Result<Option<PathBuf>> {
-    let path = late_file(flag, path)?;
-    if path.is_some() && destinations.is_empty() {
-        bail!("{flag}: it is a list of destinations; give at least one --destination");
-    }
-    Ok(path)
-}
-
-/// A small file to be written at the end, with the directories on the way.
-fn late_file(flag: &str, path: &Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
-    let Some(path) = given(path) else { return Ok(None) };
-    if path.is_dir() {
-        bail!("{flag} {}: is a directory; give a file", path.display());
-    }
-    Ok(Some(path))
 }
 
 /// A file to be written at the end: better to learn now that it has no place.

@@ -15,8 +15,8 @@ use download::{Progress, Request};
 use oci::Platform;
 use serde_json::json;
 
-use crate::args::Verbosity;
 use crate::git_flag::{GitFlag, Repository, repository};
+use crate::log_args::Verbosity;
 use crate::terminal::{Terminal, human_bytes};
 
 /// How often a download says how far it is.

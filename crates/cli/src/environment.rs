@@ -9,10 +9,11 @@ use cloud::Clouds;
 use credentials::{Chain, ChainOptions, Environment, Helper};
 use registry::{ClientOptions, Exemption, Proxies, Secret};
 
-use crate::args::{given, go_bool};
 use crate::certs_d::{self, CertsD};
 use crate::kaniko;
 use crate::registry_args::RegistryArgs;
+use crate::switch::go_bool;
+use crate::values::given;
 
 /// Where a build works: as told, else where temporary files go. `/var/tmp` goes before `/tmp`, which is
 /// memory on some systems.

@@ -49,7 +49,7 @@ pub(crate) fn remedy(error: &clap::Error) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::CommandFactory;
 
     use super::*;
     use crate::args::Cli;
@@ -76,7 +76,7 @@ mod tests {
             ("bako -m 1g", Some("resources")),
             ("bako --nonsense", None),
         ] {
-            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let error = Cli::read(line.split(' ').map(Into::into)).unwrap_err();
             let found = remedy(&error);
             match expected {
                 Some(part) => assert!(found.is_some_and(|text| text.contains(part)), "{line}: {found:?}"),

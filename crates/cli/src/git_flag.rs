@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use builder::{GitTransport, GitUrl};
 use sandbox::Secret;
 
-use crate::args::go_bool;
+use crate::switch::go_bool;
 
 /// What `--git` says, `KEY=VALUE` with commas between.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use builder::{CacheLocation, CacheOptions, NoCache, SigningKey, VerifyingKey};
 use oci::Reference;
 
-use crate::args::{BuildArgs, given};
+use crate::build_args::BuildArgs;
+use crate::values::given;
 
 /// What the flags come to, and what there is to say about them.
 pub(crate) struct Flags {
@@ -153,14 +154,13 @@ fn dedup(places: &mut Vec<CacheLocation>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
     use crate::args::Cli;
 
     /// `from | to`, or what the error says.
     fn check(line: &str, expected: Result<&str, &str>) {
-        let args = Cli::try_parse_from(["bako"].into_iter().chain(line.split_whitespace())).unwrap().build;
+        let args = Cli::read(format!("bako {line}").split_whitespace().map(Into::into)).unwrap().0.build;
         let destinations: Vec<Reference> =
             args.destination.iter().map(|text| text.parse().unwrap()).collect();
         let shown = options(&args, &destinations).map(|flags| {

@@ -8,10 +8,27 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::args::LoginArgs;
 use crate::{environment, terminal};
+
+/// A login.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The registry, as HOST[:PORT]; Docker Hub if not given.
+    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
+    pub(crate) registry: String,
+    /// The user.
+    #[arg(long, short = 'u')]
+    pub(crate) username: String,
+    /// The password. Other users of the machine can see it while this runs.
+    #[arg(long, short = 'p', required_unless_present = "password_stdin", conflicts_with = "password_stdin")]
+    pub(crate) password: Option<String>,
+    /// Read the password from standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
 
 /// Notes them. Whether the registry accepts them is seen at the first build.
 pub(crate) fn run(args: &LoginArgs) -> ExitCode {

@@ -4,10 +4,12 @@
 mod args;
 #[cfg(test)]
 mod blessed;
+mod build_args;
 mod build_command;
 mod call;
 mod certs_d;
 mod context;
+mod delivery_args;
 mod diagnostic;
 mod environment;
 mod foreign_flags;
@@ -15,6 +17,7 @@ mod git_flag;
 mod images_command;
 mod kaniko;
 mod layer_cache;
+mod log_args;
 mod login_command;
 #[cfg(test)]
 mod pages;
@@ -26,12 +29,15 @@ mod secrets;
 mod serve_command;
 mod session;
 mod signals;
+mod switch;
 mod terminal;
+mod values;
 mod warmer_command;
 
 use std::process::ExitCode;
 
-use crate::args::{Cli, Command, LogFormat, RegistryCommand, Verbosity};
+use crate::args::{Cli, Command, RegistryCommand};
+use crate::log_args::{LogFormat, Verbosity};
 use crate::terminal::Terminal;
 
 /// What wrong usage exits with, as is usual for Unix programs.

@@ -1,7 +1,7 @@
 //! What is written from the command line itself: the manual page and completions for shells. They are files of the
 //! repository, and not in the program. `BLESS=1` writes them.
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::{Shell, generate};
 
 use crate::args::Cli;
@@ -9,7 +9,7 @@ use crate::blessed::check_file;
 
 /// What a person is to know of.
 fn command() -> Command {
-    Cli::command().name("bako")
+    Cli::documented().name("bako")
 }
 
 #[test]

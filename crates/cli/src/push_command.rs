@@ -1,16 +1,39 @@
 //! `bako push`: an archive or an OCI layout to registries.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use builder::{Error, Outputs, Push, Report};
-use oci::ImageFormat;
+use clap::Args;
 
-use crate::args::{ImageFormatArg, PushArgs};
-use crate::build_command::{destinations, digest_file, named_output};
-use crate::environment;
+use crate::build_command::destinations;
+use crate::delivery_args::DeliveryArgs;
 use crate::kaniko::Entry;
+use crate::log_args::LogArgs;
+use crate::registry_args::RegistryArgs;
 use crate::session::Session;
+use crate::values::path;
+
+/// A push of what is there already.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The archive (of docker save, of --tar-path, or an OCI layout in a tar) or the OCI layout.
+    #[arg(value_name = "ARCHIVE|LAYOUT")]
+    pub(crate) from: PathBuf,
+    /// Where to push the image, as REGISTRY/REPOSITORY:TAG. May be repeated.
+    #[arg(long, short = 'd', value_name = "IMAGE", required = true)]
+    pub(crate) destination: Vec<String>,
+    #[command(flatten)]
+    pub(crate) delivery: DeliveryArgs,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) logging: LogArgs,
+    /// Where to unpack an archive. A directory is made in it, and removed at the end.
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) work_dir: Option<PathBuf>,
+}
 
 /// Pushes, and prints the digest.
 pub(crate) fn run(args: &PushArgs, used: &[&Entry]) -> ExitCode {
@@ -34,20 +57,6 @@ fn push(args: &PushArgs, session: &Session) -> Result<Option<String>, Error> {
 }
 
 fn outputs(args: &PushArgs) -> anyhow::Result<Outputs> {
-    let given = &args.destination;
-    let (name, name_tag) = ("--image-name-with-digest-file", "--image-name-tag-with-digest-file");
-    Ok(Outputs {
-        destinations: destinations(given, false)?,
-        digest_file: digest_file(&args.digest_file)?,
-        name_with_digest_file: named_output(name, &args.image_name_with_digest_file, given)?,
-        name_tag_with_digest_file: named_output(name_tag, &args.image_name_tag_with_digest_file, given)?,
-        builder_output: environment::builder_output(),
-        format: match args.image_format {
-            ImageFormatArg::Oci => ImageFormat::Oci,
-            ImageFormatArg::Docker => ImageFormat::Docker,
-        },
-        skip_push_check: args.skip_push_permission_check,
-        keep_immutable_tags: args.push_ignore_immutable_tag_errors,
-        ..Outputs::default()
-    })
+    let destinations = destinations(&args.destination, false)?;
+    Ok(Outputs { destinations, ..args.delivery.outputs(&args.destination)? })
 }

@@ -7,24 +7,24 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use registry::{ClientCertificate, RetryPolicy, Secret};
 
-use crate::args::{Pair, go_bool, pair};
+use crate::values::{Pair, pair};
 
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
     /// Push by plain HTTP. Registries on the loopback interface need no such flag.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) insecure: bool,
     /// Pull by plain HTTP.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) insecure_pull: bool,
     /// A registry to use by plain HTTP. May be repeated.
     #[arg(long, value_name = "REGISTRY", value_parser = registry)]
     pub(crate) insecure_registry: Vec<String>,
     /// Push and pull without checking certificates.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) skip_tls_verify: bool,
     /// Pull without checking the registry's certificate.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) skip_tls_verify_pull: bool,
     /// A registry whose certificate is not checked. May be repeated.
     #[arg(long, value_name = "REGISTRY", value_parser = registry)]
@@ -42,7 +42,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "MIRROR")]
     pub(crate) registry_mirror: Vec<String>,
     /// Do not ask a registry itself if there are other places to ask for its images.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) skip_default_registry_fallback: bool,
     /// A file of credentials, as Docker's config.json or containers' auth.json, or a directory of them such as a mounted
     /// secret; it goes before all others. May be repeated.
@@ -149,18 +149,14 @@ fn read(flag: &str, pair: &Pair, path: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Args, Command, FromArgMatches};
 
     use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        registries: RegistryArgs,
-    }
+    use crate::switch::with_switches;
 
     fn parse(line: &str) -> Result<RegistryArgs, clap::Error> {
-        Line::try_parse_from(line.split(' ')).map(|line| line.registries)
+        let command = with_switches(RegistryArgs::augment_args(Command::new("line")));
+        RegistryArgs::from_arg_matches(&command.try_get_matches_from(line.split(' '))?)
     }
 
     #[test]

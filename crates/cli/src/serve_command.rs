@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{LogFormat, Verbosity};
+use crate::log_args::{LogFormat, Verbosity};
 use crate::terminal::{Terminal, show_library_logs};
 
 /// Serves `dir`. The address goes to stderr once requests are taken, which matters for port 0.

@@ -13,8 +13,8 @@ use sandbox::Cancel;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::args::{LogArgs, Verbosity};
 use crate::kaniko::{Entry, Fate};
+use crate::log_args::{LogArgs, Verbosity};
 use crate::registry_args::RegistryArgs;
 use crate::terminal::{Terminal, print_result};
 use crate::{environment, signals};

@@ -12,8 +12,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{LogFormat, Verbosity};
 use crate::diagnostic::{self, Source};
+use crate::log_args::{LogFormat, Verbosity};
 
 /// A text lists so many differences of a step; JSON has all of them.
 const SHOWN_DIFFERENCES: usize = 10;

@@ -1,16 +1,44 @@
 //! `bako warmer`: base images into a cache directory.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use builder::{Error, Report, Warm};
+use clap::Args;
 use oci::{Platform, Reference};
 
-use crate::args::WarmerArgs;
 use crate::environment;
 use crate::kaniko::Entry;
+use crate::log_args::LogArgs;
+use crate::registry_args::RegistryArgs;
 use crate::session::Session;
+use crate::values::{path, platform};
+
+/// What a cache is to hold.
+#[derive(Debug, Args)]
+pub(crate) struct WarmerArgs {
+    /// An image to fetch. May be repeated.
+    #[arg(long, short = 'i', value_name = "IMAGE")]
+    pub(crate) image: Vec<String>,
+    /// A Dockerfile, all of whose bases are fetched.
+    #[arg(long, short = 'd', value_name = "FILE", value_parser = path())]
+    pub(crate) dockerfile: Option<PathBuf>,
+    /// Value of an ARG before its first FROM, as NAME=VALUE. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) build_arg: Vec<String>,
+    /// The cache directory; made if it is not there.
+    #[arg(long, short = 'c', value_name = "DIR", value_parser = path(), default_value = "/cache")]
+    pub(crate) cache_dir: PathBuf,
+    /// What for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
+    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) logging: LogArgs,
+}
 
 /// Fetches all of them, and fails if one of them could not be fetched.
 pub(crate) fn run(args: &WarmerArgs, used: &[&Entry]) -> ExitCode {

@@ -11,8 +11,8 @@ use oci::{ManifestOrIndex, Platform, Reference};
 use registry::Client;
 
 use super::{client, finish, runtime, told};
-use crate::args::{Pair, pair, path};
 use crate::registry_args::RegistryArgs;
+use crate::values::{Pair, pair, path};
 use crate::{environment, terminal};
 
 /// What to do with indexes.

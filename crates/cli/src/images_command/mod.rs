@@ -14,8 +14,8 @@ use registry::Client;
 
 pub(crate) use manifest::{ManifestCommand, run as manifest};
 
-use crate::args::{go_bool, path};
 use crate::registry_args::RegistryArgs;
+use crate::values::path;
 use crate::{environment, terminal};
 
 /// What `copy` is told.
@@ -29,7 +29,7 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
     /// Copy an index with all its images, which is done without this flag too.
-    #[arg(long, short = 'a', num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set, conflicts_with = "platform")]
+    #[arg(long, short = 'a', conflicts_with = "platform")]
     all: bool,
     /// Where to work, if there are archives.
     #[arg(long, value_name = "DIR", value_parser = path())]

@@ -24,7 +24,7 @@ pub(crate) use executor::LOGIN;
 pub(crate) use executor::{EXECUTOR, PUSH};
 pub(crate) use warmer::WARMER;
 
-use crate::args::go_bool;
+use crate::switch::switch;
 use entry::Takes;
 
 /// Adds the flags that are known only to say what becomes of them; they are in no help.
@@ -39,12 +39,7 @@ fn argument(entry: &'static Entry) -> Arg {
         None => argument,
     };
     match entry.takes {
-        Takes::Switch => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .value_parser(go_bool)
-            .action(ArgAction::Set),
+        Takes::Switch => switch(argument),
         Takes::Number => argument.value_parser(value_parser!(u32)).allow_negative_numbers(true),
         Takes::OneOf(words) => argument.value_parser(PossibleValuesParser::new(words)),
         // Again is not an error for any of them.
@@ -107,8 +102,6 @@ fn is_kanikos(name: &str) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::CommandFactory;
-
     use super::*;
     use crate::args::Cli;
 
@@ -149,7 +142,7 @@ mod tests {
     /// What is honoured can be typed, with the letter that it has in the list, and what is not is typed too.
     #[test]
     fn every_flag_can_be_typed() {
-        let command = Cli::with_kaniko(Cli::command());
+        let command = Cli::with_kaniko();
         for (program, table) in [("executor", EXECUTOR), ("login", LOGIN), ("push", PUSH), ("warmer", WARMER)]
         {
             let command = match program {

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::{IsolationArg, LogFormat, Verbosity, go_bool, path};
+use crate::build_args::IsolationArg;
+use crate::log_args::{LogFormat, Verbosity};
 use crate::registry_args::RegistryArgs;
+use crate::values::path;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -19,7 +21,7 @@ pub(crate) struct ResolveArgs {
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) output: Option<Form>,
     /// Whether images that have a source are built.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, default_value = "true")]
     pub(crate) build: bool,
     /// Images that are built at the same time.
     #[arg(long, value_name = "NUMBER", default_value = "4")]
@@ -28,10 +30,10 @@ pub(crate) struct ResolveArgs {
     #[arg(long, value_name = "NUMBER", default_value = "16")]
     pub(crate) concurrency: usize,
     /// Whether the annotation kbld.k14s.io/images is written.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, default_value = "true")]
     pub(crate) images_annotation: bool,
     /// Whether imgpkg's lock has the origins of its images.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, default_value = "true")]
     pub(crate) origins_annotation: bool,
     /// A JSON object of references and what takes their place.
     #[arg(long, value_name = "FILE", value_parser = path())]
@@ -43,7 +45,7 @@ pub(crate) struct ResolveArgs {
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) imgpkg_lock_output: Option<PathBuf>,
     /// Only print the references, and resolve nothing.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) unresolved_inspect: bool,
     /// Which image of an index is meant, as OS/ARCHITECTURE[/VARIANT][:OSVERSION].
     #[arg(long, value_name = "PLATFORM")]
@@ -56,7 +58,7 @@ pub(crate) struct ResolveArgs {
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
     /// Nothing: the order of the output is that of the input.
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, hide = true, default_value = "true")]
     pub(crate) sort: bool,
     /// How a RUN is kept to its root.
     #[arg(long, value_enum, default_value = "auto")]
@@ -82,10 +84,10 @@ pub(crate) struct KbldRegistryArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_ca_cert_path: Vec<PathBuf>,
     /// Whether certificates are checked.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, default_value = "true")]
     pub(crate) registry_verify_certs: bool,
     /// Every registry may speak plain HTTP.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub(crate) registry_insecure: bool,
 }
 

@@ -11,8 +11,9 @@ use resolve::{Build, Builder, Built, DockerBuild, Job, Name, Origin, ProgramBuil
 use sandbox::{Cancel, Isolation};
 use tokio::runtime::Handle;
 
-use crate::args::{Cli, LogFormat, Verbosity};
+use crate::args::Cli;
 use crate::build_command;
+use crate::log_args::{LogFormat, Verbosity};
 use crate::terminal::{Terminal, print_line};
 
 /// What all builds of a run share.

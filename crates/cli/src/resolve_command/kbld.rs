@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use resolve::indented;
 
 use super::args::ResolveArgs;
 use super::run::{Manner, run};
-use crate::args::go_bool;
+use crate::switch::with_switches;
 
 /// Resolves the images of manifests to digests, and builds those that have a source.
 #[derive(Debug, Parser)]
@@ -28,7 +28,7 @@ struct Kbld {
     #[arg(long, global = true)]
     json: bool,
     /// Colour has no effect here.
-    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = go_bool, action = clap::ArgAction::Set)]
+    #[arg(long, global = true, default_value = "true")]
     color: bool,
     /// Nothing is asked here.
     #[arg(long, short = 'y', global = true)]
@@ -45,7 +45,7 @@ pub(crate) fn is_called(program: Option<&OsString>) -> bool {
 
 /// Does what a command line of kbld says.
 pub(crate) fn run_as_kbld(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut kbld = match Kbld::try_parse_from(arguments) {
+    let mut kbld = match read(arguments) {
         Ok(kbld) => kbld,
         Err(error) if !error.use_stderr() => {
             let _ = error.print();
@@ -60,6 +60,10 @@ pub(crate) fn run_as_kbld(arguments: impl Iterator<Item = OsString>) -> ExitCode
         kbld.resolve.command = Some(super::args::ResolveCommand::Version);
     }
     run(kbld.resolve, Manner::Kbld { tty: kbld.tty, json: kbld.json })
+}
+
+fn read(arguments: impl Iterator<Item = OsString>) -> Result<Kbld, clap::Error> {
+    Kbld::from_arg_matches(&with_switches(Kbld::command()).try_get_matches_from(arguments)?)
 }
 
 /// What is wrong with a command line, in the words of kbld.
@@ -97,6 +101,10 @@ fn usage(error: &clap::Error) -> String {
 mod tests {
     use super::*;
 
+    fn read_line(line: &str) -> Result<Kbld, clap::Error> {
+        read(line.split(' ').map(Into::into))
+    }
+
     #[test]
     fn wrong_usage() {
         for (line, expected) in [
@@ -105,14 +113,12 @@ mod tests {
             ("kbld -x", "unknown shorthand flag: 'x' in -x"),
             ("kbld surplus", "command 'kbld' does not accept extra arguments 'surplus'"),
         ] {
-            assert_eq!(usage(&Kbld::try_parse_from(line.split(' ')).unwrap_err()), expected, "{line}");
+            assert_eq!(usage(&read_line(line).unwrap_err()), expected, "{line}");
         }
-        let kbld =
-            Kbld::try_parse_from("kbld -f a,b -f - --build=false --tty --json -y --column a".split(' '))
-                .unwrap();
+        let kbld = read_line("kbld -f a,b -f - --build=false --tty --json -y --column a").unwrap();
         assert_eq!(kbld.resolve.file, ["a", "b", "-"]);
         assert!(!kbld.resolve.build && kbld.tty && kbld.json);
-        assert!(Kbld::try_parse_from(["kbld", "insp", "-f", "x", "--json"]).is_ok());
+        assert!(read_line("kbld insp -f x --json").is_ok());
     }
 
     #[test]

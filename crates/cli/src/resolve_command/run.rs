@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use super::args::{Form, ResolveArgs, ResolveCommand};
 use super::builds::Builds;
-use crate::args::given;
 use crate::terminal::{Terminal, print_line};
+use crate::values::given;
 use crate::{build_command, environment, signals};
 
 /// The version of kbld that this behaves as.
