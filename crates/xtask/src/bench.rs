@@ -3,8 +3,10 @@
 //! Every build starts cold: a fresh filesystem for what the builder keeps, a repository that has nothing. The
 //! two take turns, so that what else the machine does falls on both.
 
+mod cache;
 mod measure;
 mod parse;
+mod proxy;
 mod scratch;
 mod workload;
 
@@ -61,6 +63,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         print!("{HELP}");
         all().iter().for_each(|workload| println!("  {:<10} {}", workload.name, workload.what));
         println!("  {:<10} {}", parse::NAME, parse::WHAT);
+        println!("  {:<10} {}", cache::NAME, cache::WHAT);
         return Ok(());
     };
     if options.chosen.is_empty() || options.chosen.contains(parse::NAME) {
@@ -72,12 +75,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     packages::install(packages::FOR_BENCH)?;
     ensure!(host::is_root(), "buildah and mmdebstrap are compared as root");
     let bako = build_bako("release")?;
+    let is_chosen = |name: &str| options.chosen.is_empty() || options.chosen.contains(name);
+    if is_chosen(cache::NAME) {
+        cache::run(&bako, options.rounds, options.buildah)?;
+    }
+    if !all().iter().any(|workload| is_chosen(workload.name)) {
+        return Ok(());
+    }
     let registry = Registry::debian()?;
     println!("putting the base into a registry (made by mmdebstrap if this is the first time)");
     let base = bases::push_debian(&bako, &registry, workload::BASE)?;
 
     println!("\n{:<22} {:>19} {:>19} {:>7}", "workload", "bako", "buildah", "ratio");
-    for workload in all().iter().filter(|w| options.chosen.is_empty() || options.chosen.contains(w.name)) {
+    for workload in all().iter().filter(|workload| is_chosen(workload.name)) {
         compare(&bako, &registry, &base, workload, &options).context(workload.name)?;
     }
     Ok(())
@@ -91,7 +101,9 @@ fn parse(arguments: &[String]) -> Result<Option<Options>> {
             "--rounds" => options.rounds = rest.next().context("--rounds needs a number")?.parse()?,
             "--without-buildah" => options.buildah = false,
             "--help" | "-h" => return Ok(None),
-            name if name == parse::NAME || all().iter().any(|workload| workload.name == name) => {
+            name if [parse::NAME, cache::NAME].contains(&name)
+                || all().iter().any(|workload| workload.name == name) =>
+            {
                 options.chosen.insert(name.to_owned());
             }
             unknown => bail!("no workload is called `{unknown}`"),

@@ -121,7 +121,7 @@ fn big(folder: &Path) -> Result<()> {
 }
 
 /// Small enough that the compiler, which takes as long under any builder, is not all that is measured.
-fn source(folder: &Path) -> Result<()> {
+pub(crate) fn source(folder: &Path) -> Result<()> {
     let numbers: Vec<usize> = (0..12).collect();
     for number in &numbers {
         let text = format!(
