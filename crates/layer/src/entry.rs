@@ -172,7 +172,8 @@ impl ContentHash {
     /// The hash of what a reader gives to its end, and the number of bytes.
     pub fn of_reader(data: &mut dyn Read) -> io::Result<(Self, u64)> {
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = [0; 64 * 1024];
+        // Most files are small, and all of this is cleared for each.
+        let mut buffer = [0; 16 * 1024];
         let mut size = 0;
         loop {
             match data.read(&mut buffer) {

@@ -148,7 +148,7 @@ pub(crate) fn open_child(directory: impl AsFd, name: &CStr) -> rustix::io::Resul
 }
 
 /// Not there, or below something that is no directory: both mean that nothing is there.
-fn absent<T>(error: io::Error) -> io::Result<Option<T>> {
+pub(crate) fn absent<T>(error: io::Error) -> io::Result<Option<T>> {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
         _ => Err(error),

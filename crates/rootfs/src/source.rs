@@ -1,13 +1,17 @@
 //! Source: what `COPY` reads from a directory of the host.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use layer::{Metadata, TreePath};
 use rustix::fs::FileType;
 
 use crate::descent::list;
-use crate::root::{Root, open_child};
+use crate::root::{Root, absent, name_of, open_child};
 use crate::scan::{about, open_file};
 use crate::stat::Stat;
 use crate::xattr;
@@ -16,6 +20,8 @@ use crate::xattr;
 #[derive(Debug)]
 pub struct SourceDirectory {
     root: Root,
+    /// The directory of what was looked at last: what comes next is most often in the same.
+    parent: Mutex<Option<(TreePath, Arc<OwnedFd>)>>,
 }
 
 /// Something that is copied.
@@ -67,7 +73,7 @@ impl SourceDirectory {
     pub fn open(directory: &Path) -> io::Result<Self> {
         let root = Root::open(directory)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
-        Ok(SourceDirectory { root })
+        Ok(SourceDirectory { root, parent: Mutex::new(None) })
     }
 
     /// The directory, to open files in it.
@@ -79,8 +85,54 @@ impl SourceDirectory {
     /// What is at exactly this path, a link at its end not followed; `None` if nothing is. A file that
     /// cannot be read is an error that names it.
     pub fn find(&self, path: &TreePath) -> io::Result<Option<Source>> {
-        let Some(stat) = self.root.stat(path)? else { return Ok(None) };
-        self.read(path, stat).map(Some).map_err(|error| about(path, error))
+        let Some(stat) = self.stat(path)? else { return Ok(None) };
+        self.read(path, stat).map(Some)
+    }
+
+    /// What the kernel says of what is at exactly this path; `None` if nothing is.
+    pub fn stat(&self, path: &TreePath) -> io::Result<Option<Stat>> {
+        if path.is_root() {
+            return self.root.stat(path);
+        }
+        let directory = match self.parent(path) {
+            Ok(directory) => directory,
+            Err(error) => return absent(error),
+        };
+        match Stat::at(&directory, &name_of(path)) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) => absent(error.into()),
+        }
+    }
+
+    /// Opens a regular file for reading; links are followed. Anything else is refused.
+    pub fn open_file(&self, path: &TreePath) -> io::Result<File> {
+        let direct = || -> io::Result<File> {
+            let file = open_file(self.parent(path)?, &name_of(path))?;
+            match Stat::of(&file)?.file_type() {
+                FileType::RegularFile => Ok(file),
+                _ => Err(io::ErrorKind::InvalidInput.into()),
+            }
+        };
+        // What is no file by itself may lead to one, and is else told in the root's own words.
+        if path.is_root() {
+            self.root.open_file(path)
+        } else {
+            direct().or_else(|_| self.root.open_file(path))
+        }
+    }
+
+    /// The directory that holds `path`, links on the way followed.
+    fn parent(&self, path: &TreePath) -> io::Result<Arc<OwnedFd>> {
+        let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut last = self.parent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, directory)) = &*last
+            && *known == parent
+        {
+            return Ok(directory.clone());
+        }
+        let directory = Arc::new(self.root.open_directory(&parent)?);
+        *last = Some((parent, directory.clone()));
+        Ok(directory)
     }
 
     /// The names in a directory, in order.
@@ -90,11 +142,16 @@ impl SourceDirectory {
         Ok(listed.into_iter().map(|listed| listed.name.to_bytes().into()).collect())
     }
 
-    fn read(&self, path: &TreePath, stat: Stat) -> io::Result<Source> {
-        let (directory, name) = if path.is_root() {
-            (self.root.open_directory(path)?, c".".to_owned())
+    /// Everything about what [`SourceDirectory::stat`] has found there.
+    pub fn read(&self, path: &TreePath, stat: Stat) -> io::Result<Source> {
+        self.read_node(path, stat).map_err(|error| about(path, error))
+    }
+
+    fn read_node(&self, path: &TreePath, stat: Stat) -> io::Result<Source> {
+        let (directory, name): (Arc<OwnedFd>, CString) = if path.is_root() {
+            (Arc::new(self.root.open_directory(path)?), c".".to_owned())
         } else {
-            self.root.parent(path)?
+            (self.parent(path)?, name_of(path))
         };
         let (major, minor) = (rustix::fs::major(stat.rdev), rustix::fs::minor(stat.rdev));
         let mut xattrs = xattr::Xattrs::new();
@@ -104,7 +161,9 @@ impl SourceDirectory {
                 SourceKind::Directory
             }
             FileType::RegularFile => {
-                xattrs = xattr::read(open_file(&directory, &name)?)?;
+                if !xattr::has_none(&directory, &name) {
+                    xattrs = xattr::read(open_file(&directory, &name)?)?;
+                }
                 SourceKind::File { size: stat.size }
             }
             FileType::Socket => SourceKind::File { size: 0 },

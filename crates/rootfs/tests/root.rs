@@ -113,7 +113,7 @@ fn copied(source: &SourceDirectory, at: &TreePath, seen: &mut Vec<String>) {
         SourceKind::Directory => "/".into(),
         SourceKind::File { size } => {
             // A socket cannot be opened.
-            if let Ok(mut file) = source.root().open_file(at) {
+            if let Ok(mut file) = source.open_file(at) {
                 file.read_to_string(&mut text).unwrap();
             }
             format!("={}({size})", text.trim())

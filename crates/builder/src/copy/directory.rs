@@ -86,14 +86,12 @@ impl DirectorySource {
 
 impl Source for DirectorySource {
     fn get(&self, path: &TreePath) -> Result<Option<Found>> {
-        let is_directory = match self.directory.root().stat(path).during(self.describe())? {
-            None => return Ok(None),
-            Some(stat) => stat.is_directory(),
-        };
+        let Some(stat) = self.directory.stat(path).during(self.describe())? else { return Ok(None) };
+        let is_directory = stat.is_directory();
         if self.is_hidden(path, is_directory)? {
             return Ok(None);
         }
-        let Some(found) = self.directory.find(path).during(self.describe())? else { return Ok(None) };
+        let found = self.directory.read(path, stat).during(self.describe())?;
         let kind = match found.kind {
             SourceKind::Directory => FoundKind::Directory,
             SourceKind::File { size } => FoundKind::File { size },
@@ -117,7 +115,7 @@ impl Source for DirectorySource {
     }
 
     fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>> {
-        match self.directory.root().open_file(path) {
+        match self.directory.open_file(path) {
             Ok(file) => Ok(Box::new(file)),
             // A socket, which is copied as an empty file: a tar holds none.
             Err(_) if self.get(path)?.is_some_and(|found| found.kind == FoundKind::File { size: 0 }) => {
