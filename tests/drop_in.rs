@@ -350,5 +350,30 @@ fn warmer() -> Result<()> {
     let failed = warm(&["-i", &fixture.registry.reference("busybox"), "-i", "127.0.0.1:1/none"])?;
     assert_eq!(failed.code, 1);
     ensure!(failed.stderr.contains("1 of 2 images"), "{}", failed.stderr);
+
+    // Of an index, every platform that is asked for; one that is not there is a failure.
+    fixture.registry.put_index("busybox", "index", "latest")?;
+    let index = fixture.registry.reference("busybox:index");
+    let own = if cfg!(target_arch = "x86_64") { "linux/amd64" } else { "linux/arm64" };
+    warm(&["-i", &index, "--custom-platform", &format!("{own},linux/riscv64")])?.success()?;
+    let failed = warm(&["-i", &index, "--platform", &format!("{own},linux/s390x")])?;
+    ensure!(failed.code == 1 && failed.stderr.contains("for linux/s390x"), "{}", failed.stderr);
+
+    // Two at once fill a directory one after the other.
+    let at_once = |name: &str| {
+        let mut command = Command::new(fixture.path("warmer"));
+        command
+            .arg("--cache-dir")
+            .arg(fixture.path(name))
+            .args(["-i", &fixture.registry.reference("busybox")]);
+        finish(&mut command)
+    };
+    let (one, two) = std::thread::scope(|scope| {
+        let (one, two) = (scope.spawn(|| at_once("cache/both")), scope.spawn(|| at_once("cache/both")));
+        (one.join().expect("no panic"), two.join().expect("no panic"))
+    });
+    let pulled =
+        [one?.success()?, two?.success()?].iter().filter(|run| run.stderr.contains("pulling")).count();
+    assert_eq!(pulled, 1, "the second has nothing to do");
     Ok(())
 }

@@ -194,6 +194,11 @@ impl Plan<'_> {
             // What was made before a failure is of use to the next build.
             cache.finish(engine)?;
         }
+        if let Some(mounts) = &engine.kept_mounts
+            && engine.cancel().signal().is_none()
+        {
+            mounts.finish(engine)?;
+        }
         outcome
     }
 
@@ -204,6 +209,9 @@ impl Plan<'_> {
         built?;
         let stage = progress.sources.stages.remove(&self.target).expect("the target is among what it needs");
         engine.check_cancel()?;
+        if let Some(mounts) = &engine.kept_mounts {
+            mounts.begin(engine)?;
+        }
         // What other stages have on disk is not needed any more.
         drop(progress.sources);
         self.output(engine, stage, progress.uploads)
@@ -501,7 +509,8 @@ impl Plan<'_> {
             stage.lineage.is_new = true;
             self.adopt(engine, number, stage, instruction, (&found, layer), progress)?;
             if let Some(definition) = files.definition {
-                cache.keep(engine, &stage.image.layers, &[(Domain::Definition, definition)]);
+                let keys = [(Domain::Definition, definition)];
+                cache.keep(engine, &stage.image.layers, &keys, &one_line(&instruction.text));
             }
             return Ok(());
         }
@@ -515,7 +524,7 @@ impl Plan<'_> {
             .chain(content.map(|key| (Domain::Content, key)))
             .collect();
         if files.is_kept && !keys.is_empty() {
-            cache.keep(engine, &stage.image.layers, &keys);
+            cache.keep(engine, &stage.image.layers, &keys, &one_line(&instruction.text));
         }
         Ok(())
     }

@@ -108,14 +108,15 @@ impl CacheWriter {
     pub(crate) fn inputs(&self, bytes: Vec<u8>, tag: String) {
         let media_type = MediaType::from(INPUTS_TYPE);
         let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
-        let manifest = self.seal(list_manifest(vec![descriptor.clone()]), std::slice::from_ref(&tag));
+        let manifest =
+            self.seal(list_manifest(vec![descriptor.clone()], self.clock), std::slice::from_ref(&tag));
         let source = BlobSource::Bytes(Bytes::from(bytes));
         let blobs = vec![empty(), Blob { descriptor, source, home: None, near: Vec::new() }];
         self.send(&Job { blobs, manifest, tags: vec![tag], is_new: false });
     }
 
     /// Keeps the top one of these layers, with what is beneath it.
-    pub(crate) fn record(&self, engine: &Engine<'_>, layers: &[Layer], tags: Vec<String>) {
+    pub(crate) fn record(&self, engine: &Engine<'_>, layers: &[Layer], tags: Vec<String>, command: String) {
         if self.targets.is_empty() {
             return;
         }
@@ -131,7 +132,8 @@ impl CacheWriter {
                 Err(error) => return engine.report(Event::Note(format!("a step is not kept: {error}"))),
             }
         }
-        let manifest = self.seal(Record { layers: kept, used: self.clock }.manifest(), &tags);
+        let manifest =
+            self.seal(Record { layers: kept, used: self.clock, command: Some(command) }.manifest(), &tags);
         self.send(&Job { blobs, manifest, tags, is_new: true });
     }
 
@@ -147,7 +149,7 @@ impl CacheWriter {
             list.push((layer.diff_id, blob.descriptor.clone()));
             blobs.push(blob);
         }
-        let manifest = self.seal(indexes_manifest(&list), std::slice::from_ref(&tag));
+        let manifest = self.seal(indexes_manifest(&list, self.clock), std::slice::from_ref(&tag));
         self.send(&Job { blobs, manifest, tags: vec![tag], is_new: true });
     }
 
@@ -180,7 +182,16 @@ impl CacheWriter {
 async fn work(repository: Arc<Repository>, mut jobs: UnboundedReceiver<Job>, report: Arc<dyn Report>) {
     let mut present = BTreeSet::new();
     while let Some(job) = jobs.recv().await {
-        if let Err(error) = keep(&repository, &job, &mut present).await {
+        let kept = keep(&repository, &job, &mut present).await;
+        // Somebody else was faster, or it cannot be said there that it is of use still.
+        if let Err(error) = &kept
+            && error.is_immutable_tag()
+        {
+            let (location, tags) = (repository.location(), job.tags.join(" "));
+            report.event(Event::Note(format!("{tags} stays as it is in {location}: {error}")));
+            continue;
+        }
+        if let Err(error) = kept {
             let mut text = format!(
                 "cache {}: nothing more is kept there: {}",
                 repository.location(),

@@ -17,6 +17,7 @@ use sandbox::{Cancel, Isolation, RootFiles, RootShape};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::cache_mounts::KeptMounts;
 use crate::context::{BUILD_CONTEXT, Fetching};
 use crate::copy::{Destination, DirectorySource, Look, Plan};
 use crate::error::{Context, Error, Result};
@@ -61,6 +62,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) mounting: Mounting,
     /// Results of earlier builds, if they are kept.
     pub(crate) layer_cache: Option<LayerCache<'a>>,
+    /// Cache mounts that outlast the machine, if they do.
+    pub(crate) kept_mounts: Option<KeptMounts<'a>>,
     /// What ADDs have brought here.
     added: RefCell<Vec<(AddKey, Rc<[Added]>)>>,
 }
@@ -118,6 +121,7 @@ impl<'a> Engine<'a> {
             owners: Shared::default(),
             mounting: Mounting::default(),
             layer_cache,
+            kept_mounts: options.cache_mounts.as_ref().map(KeptMounts::new),
             added: RefCell::default(),
         })
     }

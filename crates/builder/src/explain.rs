@@ -13,7 +13,7 @@ use cache::{Domain, Input, Key, KeyWriter};
 use serde::{Deserialize, Serialize};
 
 /// The type of the file form.
-pub(crate) const INPUTS_TYPE: &str = "application/vnd.bako.cache.inputs.v1+zstd";
+pub const INPUTS_TYPE: &str = "application/vnd.bako.cache.inputs.v1+zstd";
 
 const VERSION: u64 = 1;
 /// It holds little that is worth more effort.
@@ -23,14 +23,17 @@ const LINES_MAX: usize = 2_000_000;
 
 /// What a step was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub struct Told {
     /// The stage's name, or its number.
-    pub(crate) stage: String,
+    pub stage: String,
     /// The instruction on one line.
-    pub(crate) text: String,
-    pub(crate) root: String,
-    pub(crate) definition: String,
-    pub(crate) inputs: Vec<(String, String)>,
+    pub text: String,
+    /// The key of what its stage starts from, as hex digits.
+    pub root: String,
+    /// Its key, as hex digits.
+    pub definition: String,
+    /// Names of inputs, and marks of their values, from which none can be read.
+    pub inputs: Vec<(String, String)>,
 }
 
 /// How a step and an earlier one compare.
@@ -150,7 +153,7 @@ pub(crate) fn encode(steps: &[Told]) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the file form; `None` if it is another's.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<Told>> {
+pub fn decode(bytes: &[u8]) -> Option<Vec<Told>> {
     let mut lines = BufReader::new(zstd::Decoder::new(bytes).ok()?).lines();
     let header: Header = serde_json::from_str(&lines.next()?.ok()?).ok()?;
     if header.bako_inputs != VERSION {

@@ -95,6 +95,9 @@ impl Plan<'_> {
         cache: &LayerCache,
         progress: &mut Progress<'_>,
     ) -> Result<()> {
+        let names: Vec<&str> =
+            self.dockerfile.stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
+        cache.tell_unknown_stages(&*engine.options.report, &names);
         let destinations = engine.begin_to_check_destinations();
         engine.pull_ahead(self.images(engine))?;
         let mut forecasts: BTreeMap<usize, Forecast> = BTreeMap::new();

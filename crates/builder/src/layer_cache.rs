@@ -10,6 +10,7 @@ use std::time::Duration;
 use cache::{
     Domain, Key, Location, Record, Repository, RepositoryError, SigningKey, VerifyingKey, parse_indexes,
 };
+use dockerfile::did_you_mean;
 use layer::LayerIndex;
 use oci::{Descriptor, DiffId, Digest, Manifest, Raw};
 use tokio::runtime::Handle;
@@ -63,7 +64,7 @@ pub enum NoCache {
 const INDEX_LIMIT: u64 = 32 << 20;
 
 /// What builds leave to be compared with, compressed: some hundred thousand files.
-const INPUTS_LIMIT: u64 = 16 << 20;
+pub const INPUTS_LIMIT: u64 = 16 << 20;
 
 /// A record that was found, and where.
 #[derive(Debug, Clone)]
@@ -135,6 +136,25 @@ impl<'a> LayerCache<'a> {
 
     pub(crate) fn options(&self) -> &CacheOptions {
         self.options
+    }
+
+    /// Says of stages that are to be built anew and are none what they are; `names` are the stages that there are.
+    pub(crate) fn tell_unknown_stages(&self, report: &dyn Report, names: &[&str]) {
+        let NoCache::Stages(stages) = &self.options.no_cache else { return };
+        // A second attempt need not say it again.
+        if !self.distrusted.borrow().is_empty() {
+            return;
+        }
+        for stage in stages {
+            let is_number = stage.parse::<usize>().is_ok_and(|number| number < names.len());
+            if is_number || names.iter().any(|name| name.eq_ignore_ascii_case(stage)) {
+                continue;
+            }
+            let meant = did_you_mean(stage, names.iter().copied());
+            let hint = meant.map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
+            let text = format!("--no-cache-filter {stage}: no stage is called so{hint}");
+            report.event(Warning::new(text).into());
+        }
     }
 
     /// True if a stage is to be built anew.
@@ -338,13 +358,13 @@ impl<'a> LayerCache<'a> {
             requests.spawn_on(request, &engine.runtime);
         }
         for (diff_id, answer) in engine.unless_ended(requests.join_all())? {
-            let index = match answer {
-                Ok(bytes) => LayerIndex::decode(&bytes[..]).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            match index {
-                Ok(index) if index.diff_id == diff_id => engine.base_store().put_index(&index)?,
-                Ok(index) => self.forget_index(engine, diff_id, &format!("it is of {}", index.diff_id)),
+            // What is wrong further on shows when it is read, and then it is made again too.
+            let outcome = answer.map_err(|error| error.to_string()).and_then(|bytes| {
+                let found = LayerIndex::decode_diff_id(&bytes[..]).map_err(|error| error.to_string())?;
+                if found == diff_id { Ok(bytes) } else { Err(format!("it is of {found}")) }
+            });
+            match outcome {
+                Ok(bytes) => engine.base_store().put_index_file(diff_id, &bytes)?,
                 Err(reason) => self.forget_index(engine, diff_id, &reason),
             }
         }
@@ -358,10 +378,10 @@ impl<'a> LayerCache<'a> {
     }
 
     /// Keeps the result of a step, for those who come to it either way.
-    pub(crate) fn keep(&self, engine: &Engine<'_>, layers: &[Layer], keys: &[(Domain, Key)]) {
+    pub(crate) fn keep(&self, engine: &Engine<'_>, layers: &[Layer], keys: &[(Domain, Key)], command: &str) {
         if let Some(writer) = &*self.writer.borrow() {
             let tags = keys.iter().map(|(domain, key)| key.tag(*domain)).collect();
-            writer.record(engine, layers, tags);
+            writer.record(engine, layers, tags, command.to_owned());
         }
     }
 

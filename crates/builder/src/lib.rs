@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod cache_mounts;
 mod cache_writer;
 mod call;
 mod checkout;
@@ -42,6 +43,7 @@ mod workdir;
 
 pub use build::{Outcome, build, plan};
 pub use cache::{Location as CacheLocation, SigningKey, VerifyingKey};
+pub use cache_mounts::CacheMountsOptions;
 pub use call::{check, outline, targets};
 pub use context::{BuildContext, ContextLocation, ContextOrigin, Fetching, download_text};
 pub use dockerfile::{
@@ -50,8 +52,9 @@ pub use dockerfile::{
 pub use engine::rfc3339;
 pub use error::{Error, Result};
 pub use event::{Event, Report, Warning};
+pub use explain::{INPUTS_TYPE, Told, decode as decode_inputs};
 pub use layer::TreePath;
-pub use layer_cache::{CacheOptions, NoCache};
+pub use layer_cache::{CacheOptions, INPUTS_LIMIT, NoCache};
 pub use options::Options;
 pub use output::{DigestFile, Outputs};
 pub use planned::{Planned, PlannedStage, PlannedStep};
@@ -59,5 +62,5 @@ pub use platforms::build_platforms;
 pub use stored::{Push, push};
 pub use timings::Timings;
 pub use transport::Network;
-pub use warm::{Warm, warm};
+pub use warm::{Warm, WarmLock, warm};
 pub use workdir::WorkDir;

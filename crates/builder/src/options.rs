@@ -11,6 +11,7 @@ use layer::TreePath;
 use oci::{Compression, Platform};
 use sandbox::{Cancel, Isolation, Secret};
 
+use crate::cache_mounts::CacheMountsOptions;
 use crate::event::Report;
 use crate::layer_cache::CacheOptions;
 use crate::output::Outputs;
@@ -65,6 +66,8 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// How results of steps are kept between builds, if they are.
     pub cache: Option<CacheOptions>,
+    /// Where cache mounts are kept for other machines, if they are.
+    pub cache_mounts: Option<CacheMountsOptions>,
     /// Say of each step why a cache has it, or has it not.
     pub explain: bool,
     /// How a RUN is kept to its root; or why that is not possible here, which matters only if there is one.

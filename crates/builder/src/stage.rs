@@ -111,7 +111,7 @@ impl Stage {
             self.materialise(engine)?;
         } else {
             let mut tree = Tree::new();
-            for layer in self.image.layers.iter().filter(|layer| engine.index(layer).is_none()) {
+            for layer in self.image.layers.iter().filter(|layer| !engine.has_index(layer.diff_id)) {
                 engine.prefetch(layer);
             }
             for (number, layer) in self.image.layers.iter().enumerate() {

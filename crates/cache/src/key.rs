@@ -35,6 +35,8 @@ pub enum Domain {
     Indexes,
     /// A build, for those who want to know why a later one is different.
     Build,
+    /// A cache mount of RUN, for one platform.
+    Mount,
 }
 
 /// What the result of a step depends on, as one digest.
@@ -69,6 +71,7 @@ impl Domain {
             Domain::Layer => "layer",
             Domain::Indexes => "indexes",
             Domain::Build => "build",
+            Domain::Mount => "mount",
         }
     }
 
@@ -82,7 +85,20 @@ impl Domain {
             Domain::Layer => 'l',
             Domain::Indexes => 'i',
             Domain::Build => 'b',
+            Domain::Mount => 'm',
         }
+    }
+}
+
+impl Domain {
+    /// What a tag of this version is for; `None` for a tag that is none of ours.
+    #[must_use]
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let (kind, hex) = tag.split_once('-')?;
+        let is_key = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let all = [Domain::Definition, Domain::Content, Domain::Indexes, Domain::Build, Domain::Mount];
+        let is_its = |domain: &Domain| kind == format!("{}{KEY_VERSION}", domain.letter());
+        all.into_iter().find(is_its).filter(|_| is_key)
     }
 }
 

@@ -23,7 +23,8 @@ const DIFF_ID: &str = "bako.diff-id";
 const CONTENT: &str = "bako.content";
 const CREATED: &str = "bako.created";
 const STEP: &str = "bako.step";
-const USED: &str = "bako.used";
+pub(crate) const USED: &str = "bako.used";
+pub(crate) const COMMAND: &str = "bako.command";
 
 /// More than any image has.
 const LAYERS_MAX: usize = 10_000;
@@ -35,6 +36,8 @@ pub struct Record {
     pub layers: Vec<RecordLayer>,
     /// When it was made or last found useful, in seconds since 1970.
     pub used: i64,
+    /// The instruction on one line, as it was written, for people.
+    pub command: Option<String>,
 }
 
 /// The layer of a step.
@@ -59,6 +62,12 @@ pub struct RecordLayer {
 #[error("it is no cache record: {0}")]
 pub struct RecordError(String);
 
+impl RecordError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        RecordError(text.into())
+    }
+}
+
 impl Record {
     /// The record as a manifest. The same record gives the same bytes.
     #[must_use]
@@ -75,7 +84,8 @@ impl Record {
             let index = &layer.index;
             layers.extend([descriptor, Descriptor::new(index.media_type.clone(), index.digest, index.size)]);
         }
-        artifact(layers, BTreeMap::from([(USED.to_owned(), self.used.to_string())]))
+        let command = self.command.iter().map(|command| (COMMAND.to_owned(), command.clone()));
+        artifact(layers, [(USED.to_owned(), self.used.to_string())].into_iter().chain(command).collect())
     }
 
     /// Reads a manifest. What is not understood is no record: somebody else's, or a later version's.
@@ -116,7 +126,8 @@ impl Record {
             }
             layers.push(layer);
         }
-        Ok(Record { layers, used: used.ok_or(wrong("without a time"))? })
+        let command = manifest.annotations.get(COMMAND).cloned();
+        Ok(Record { layers, used: used.ok_or(wrong("without a time"))?, command })
     }
 
     /// Says in a record's manifest that it was of use at this time, in seconds since 1970.
@@ -131,21 +142,25 @@ impl Record {
     }
 }
 
-/// The indexes of an image's layers, bottom first, as a manifest.
+/// The indexes of an image's layers, bottom first, as a manifest that is made now, in seconds since 1970.
 #[must_use]
-pub fn indexes_manifest(indexes: &[(DiffId, Descriptor)]) -> Manifest {
+pub fn indexes_manifest(indexes: &[(DiffId, Descriptor)], now: i64) -> Manifest {
     let layers = indexes.iter().map(|(diff_id, index)| {
         let mut index = Descriptor::new(index.media_type.clone(), index.digest, index.size);
         index.annotations.insert(DIFF_ID.to_owned(), diff_id.to_string());
         index
     });
-    artifact(layers.collect(), BTreeMap::new())
+    artifact(layers.collect(), used(now))
 }
 
-/// Something else that is kept beside records, as a manifest.
+/// Something else that is kept beside records, as a manifest that is made now, in seconds since 1970.
 #[must_use]
-pub fn list_manifest(blobs: Vec<Descriptor>) -> Manifest {
-    artifact(blobs, BTreeMap::new())
+pub fn list_manifest(blobs: Vec<Descriptor>, now: i64) -> Manifest {
+    artifact(blobs, used(now))
+}
+
+fn used(now: i64) -> BTreeMap<String, String> {
+    BTreeMap::from([(USED.to_owned(), now.to_string())])
 }
 
 /// What [`indexes_manifest`] has written.
@@ -159,7 +174,7 @@ pub fn parse_indexes(manifest: &Manifest) -> Result<Vec<(DiffId, Descriptor)>, R
     all.ok_or(RecordError("not a list of indexes".to_owned()))
 }
 
-fn check_type(manifest: &Manifest) -> Result<(), RecordError> {
+pub(crate) fn check_type(manifest: &Manifest) -> Result<(), RecordError> {
     match manifest.config.media_type.as_str() {
         RECORD_TYPE => Ok(()),
         other => Err(RecordError(format!("its config is of type {other}"))),
@@ -168,7 +183,7 @@ fn check_type(manifest: &Manifest) -> Result<(), RecordError> {
 
 /// A manifest of ours. Its config has a type of its own, which is what registries without a word for artifacts
 /// tell kinds apart by.
-fn artifact(layers: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Manifest {
+pub(crate) fn artifact(layers: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Manifest {
     let mut manifest = Manifest::new(MediaType::OciManifest, empty_config(), layers);
     manifest.annotations = annotations;
     manifest
@@ -196,7 +211,8 @@ mod tests {
             created: "2023-11-14T22:13:20Z".to_owned(),
             index: Descriptor::new(MediaType::from(INDEX_TYPE), Digest::of(b"index"), 5),
         };
-        Record { layers: vec![layer(0), layer(2)], used: 1_700_000_000 }
+        let command = Some("RUN make".to_owned());
+        Record { layers: vec![layer(0), layer(2)], used: 1_700_000_000, command }
     }
 
     #[test]
@@ -205,7 +221,7 @@ mod tests {
         assert_eq!(Record::parse(&manifest), Ok(record()));
         assert_eq!(manifest, record().manifest());
         let indexes = vec![(DiffId(Digest::of(b"tar")), record().layers[0].index.clone())];
-        let found = parse_indexes(&indexes_manifest(&indexes)).unwrap();
+        let found = parse_indexes(&indexes_manifest(&indexes, 1)).unwrap();
         assert_eq!((found[0].0, found[0].1.digest), (indexes[0].0, indexes[0].1.digest));
     }
 

@@ -3,12 +3,18 @@
 //! It is one repository of a registry, in which keys are tags, or an OCI layout on a disk. Both hold the same
 //! manifests and blobs, so `skopeo copy` turns one into the other.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use layout::{Import, Layout, LayoutError, REFERENCE_NAME};
-use oci::{Descriptor, Manifest, ManifestOrIndex, MediaType, Raw, Reference};
+use oci::{Descriptor, Digest, Manifest, ManifestOrIndex, MediaType, Raw, Reference};
 use registry::{BlobSource, Client};
+use tokio::runtime::Handle;
+
+use crate::Domain;
 
 /// What a manifest may be large, as registries have it.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -59,6 +65,32 @@ impl fmt::Display for Location {
     }
 }
 
+impl RepositoryError {
+    /// True if a registry does not let a tag be moved.
+    #[must_use]
+    pub fn is_immutable_tag(&self) -> bool {
+        matches!(self, RepositoryError::Registry(error) if error.is_immutable_tag())
+    }
+
+    /// True if a registry does not do such a thing, or not for us.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        use registry::ErrorKind::{Denied, Refused, Unauthorized};
+        let RepositoryError::Registry(error) = self else { return false };
+        matches!(error.kind, Denied { .. } | Refused { .. } | Unauthorized { .. })
+    }
+
+    /// True if what was asked for is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            RepositoryError::Registry(error) => error.is_not_found(),
+            RepositoryError::Layout(error) => matches!(error, LayoutError::Unknown { .. }),
+            RepositoryError::Malformed { .. } => false,
+        }
+    }
+}
+
 impl Repository {
     /// Opens a cache. A directory is made if it is to be written to and is not there; one that is not there and
     /// is only read is empty.
@@ -75,6 +107,11 @@ impl Repository {
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// The client by which it is asked, if it is a registry's.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The layout, if it is a directory.
@@ -121,6 +158,26 @@ impl Repository {
         }
     }
 
+    /// A blob to be read on a thread that may block. What it holds is to be compared with its diff id.
+    pub fn blob_reader(
+        &self,
+        runtime: &Handle,
+        descriptor: &Descriptor,
+    ) -> Result<Box<dyn Read + Send>, RepositoryError> {
+        match (&self.location, &self.layout) {
+            (Location::Registry(reference), _) => {
+                Ok(Box::new(self.client.blob_to_reader(runtime, reference, descriptor)))
+            }
+            (Location::Directory(_), Some(layout)) => {
+                let (file, _): (File, u64) = layout.open_blob(descriptor.digest)?;
+                Ok(Box::new(file))
+            }
+            (Location::Directory(path), None) => {
+                Err(LayoutError::Unknown { digest: descriptor.digest, path: path.clone() }.into())
+            }
+        }
+    }
+
     /// Brings a blob here, unless it is here. `near` are repositories that may have it too.
     pub async fn push_blob(
         &self,
@@ -161,15 +218,50 @@ impl Repository {
         Ok(())
     }
 
+    /// Gives a mount its tag, and removes what had it before, where nobody else does that and no other mount has
+    /// the same.
+    pub async fn put_mount(&self, tag: &str, manifest: &Raw<Manifest>) -> Result<(), RepositoryError> {
+        let Some(layout) = &self.layout else { return self.put(&[tag.to_owned()], manifest).await };
+        // What is damaged is replaced all the same.
+        let before = self.manifest(tag).await.ok().flatten();
+        self.put(&[tag.to_owned()], manifest).await?;
+        let Some(before) = before.filter(|before| before.digest() != manifest.digest()) else {
+            return Ok(());
+        };
+        let mut named: BTreeSet<Digest> = BTreeSet::new();
+        for entry in layout.index()?.manifests {
+            named.insert(entry.digest);
+            let tag = entry.annotations.get(REFERENCE_NAME).map(String::as_str).unwrap_or_default();
+            if Domain::of_tag(tag) == Some(Domain::Mount)
+                && let Ok(Some(other)) = self.manifest(tag).await
+            {
+                named.extend(other.value().layers.iter().map(|layer| layer.digest));
+            }
+        }
+        let gone = before.value().layers.iter().map(|layer| layer.digest).chain([before.digest()]);
+        for digest in gone.filter(|digest| !named.contains(digest)) {
+            layout.remove_blob(digest)?;
+        }
+        Ok(())
+    }
+
     /// Gives a manifest, whose blobs are here, its tags.
     pub async fn put(&self, tags: &[String], manifest: &Raw<Manifest>) -> Result<(), RepositoryError> {
         match (&self.location, &self.layout) {
             (Location::Registry(reference), _) => {
+                let mut refused = None;
                 for tag in tags {
                     let bytes = bytes::Bytes::copy_from_slice(manifest.bytes());
                     let reference = reference.with_tag(tag);
-                    self.client.push_manifest(&reference, &MediaType::OciManifest, bytes).await?;
+                    match self.client.push_manifest(&reference, &MediaType::OciManifest, bytes).await {
+                        // The other tags may be new.
+                        Err(error) if error.is_immutable_tag() => refused = Some(error),
+                        outcome => {
+                            outcome?;
+                        }
+                    }
                 }
+                return refused.map_or(Ok(()), |error| Err(error.into()));
             }
             (Location::Directory(_), Some(layout)) => {
                 layout.write_blob(manifest.bytes())?;

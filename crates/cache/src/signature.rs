@@ -85,6 +85,11 @@ impl VerifyingKey {
     }
 }
 
+/// True if somebody has signed it, with whatever key.
+pub(crate) fn is_signed(manifest: &Manifest) -> bool {
+    manifest.annotations.contains_key(SIGNATURE)
+}
+
 /// What is signed, every part with its length before it.
 fn payload(manifest: &Manifest) -> Vec<u8> {
     let mut payload = Vec::new();
@@ -129,7 +134,7 @@ mod tests {
     fn manifest(text: &str) -> Manifest {
         let media_type = oci::MediaType::OciLayer;
         let layer = oci::Descriptor::new(media_type, Digest::of(text.as_bytes()), text.len() as u64);
-        list_manifest(vec![layer])
+        list_manifest(vec![layer], 0)
     }
 
     #[test]

@@ -81,6 +81,13 @@ impl Store {
         pending.commit(&self.index_path(index.diff_id))
     }
 
+    /// Keeps the file form of a layer's index as it came. Whoever reads it finds out whether it can be used.
+    pub fn put_index_file(&self, diff_id: DiffId, bytes: &[u8]) -> io::Result<()> {
+        let mut pending = self.pending()?;
+        pending.write_all(bytes)?;
+        pending.commit(&self.index_path(diff_id))
+    }
+
     /// Where the file form of a layer's index is, if it is here.
     #[must_use]
     pub fn index_file(&self, diff_id: DiffId) -> Option<PathBuf> {

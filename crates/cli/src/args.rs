@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::build_args::BuildArgs;
+use crate::cache_command::CacheCommand;
 use crate::images_command::{CopyArgs, DigestArgs, LsArgs, ManifestCommand};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::login_command::LoginArgs;
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Bring base images into a cache directory before builds ask for them.
     Warmer(WarmerArgs),
+    /// See what is in a cache, and make room in it.
+    #[command(subcommand)]
+    Cache(Box<CacheCommand>),
     /// Copy an image, or an index with all its images, between registries, layouts and archives.
     Copy(Box<CopyArgs>),
     /// Print the digest of an image.

@@ -152,6 +152,16 @@ pub(crate) struct BuildArgs {
     /// Use only results that are signed with the key that belongs to this Ed25519 public key, in PEM.
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) cache_verify_key: Option<PathBuf>,
+    /// Keep cache mounts of RUN for other machines too, and take those that other machines have kept: in the
+    /// --cache-mounts-repo or, if that is not given, wherever results of steps are kept.
+    #[arg(long, default_value = "true")]
+    pub(crate) cache_mounts: bool,
+    /// The repository for cache mounts, or oci:DIR for a directory.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) cache_mounts_repo: Option<String>,
+    /// What the files of a cache mount may have together to be kept for other machines, as in 500m or 4g.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "4g")]
+    pub(crate) cache_mounts_max_size: u64,
     /// Build everything anew. What comes of it is kept as ever.
     #[arg(long)]
     pub(crate) no_cache: bool,

@@ -176,7 +176,7 @@ pub(crate) fn prepare(
     let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
     let mut targets = args.targets().into_iter();
     let cache = layer_cache::options(args, &destinations)?;
-    if let Some(text) = cache.warning {
+    for text in cache.warnings {
         terminal.event(Event::Warning(Warning::new(text)));
     }
     let now =
@@ -213,6 +213,7 @@ pub(crate) fn prepare(
         work_dir,
         cache_dir: environment::cache_dir(&args.cache_dir),
         cache: cache.options,
+        cache_mounts: cache.mounts,
         explain: args.explain,
         isolation,
         download_limit: args.download_limit,

@@ -6,6 +6,7 @@ mod args;
 mod blessed;
 mod build_args;
 mod build_command;
+mod cache_command;
 mod call;
 mod certs_d;
 mod context;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         Some(Command::Warmer(args)) => warmer_command::run(&args, &used),
         Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
+        Some(Command::Cache(command)) => cache_command::run(*command),
         Some(Command::Copy(args)) => images_command::copy(*args),
         Some(Command::Digest(args)) => images_command::digest(*args),
         Some(Command::Ls(args)) => images_command::ls(*args),

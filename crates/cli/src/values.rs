@@ -84,14 +84,6 @@ pub(crate) fn platforms(text: &str) -> Result<Platforms, String> {
     Ok(Platforms(found))
 }
 
-/// One platform.
-pub(crate) fn platform(text: &str) -> Result<Platform, String> {
-    if text.contains(',') {
-        return Err("expected one platform".to_owned());
-    }
-    text.parse().map_err(|error: PlatformError| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

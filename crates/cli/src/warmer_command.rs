@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use builder::{Error, Report, Warm};
+use builder::{Error, Report, Warm, WarmLock};
 use clap::Args;
 use oci::{Platform, Reference};
 
@@ -14,7 +14,7 @@ use crate::kaniko::Entry;
 use crate::log_args::LogArgs;
 use crate::registry_args::RegistryArgs;
 use crate::session::Session;
-use crate::values::{path, platform};
+use crate::values::{Platforms, path, platforms};
 
 /// What a cache is to hold.
 #[derive(Debug, Args)]
@@ -31,9 +31,9 @@ pub(crate) struct WarmerArgs {
     /// The cache directory; made if it is not there.
     #[arg(long, short = 'c', value_name = "DIR", value_parser = path(), default_value = "/cache")]
     pub(crate) cache_dir: PathBuf,
-    /// What for, as OS/ARCHITECTURE[/VARIANT]; this machine's platform if not given.
-    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platform)]
-    pub(crate) platform: Option<Platform>,
+    /// What for, as OS/ARCHITECTURE[/VARIANT], several with commas; this machine's platform if not given.
+    #[arg(long, aliases = ["custom-platform", "customPlatform"], value_name = "PLATFORM", value_parser = platforms)]
+    pub(crate) platform: Option<Platforms>,
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
     #[command(flatten)]
@@ -57,31 +57,45 @@ fn warm(args: &WarmerArgs, session: &Session) -> anyhow::Result<()> {
     if args.image.is_empty() && args.dockerfile.is_none() {
         bail!("there is nothing to fetch; give --image or --dockerfile");
     }
-    let mut images: Vec<Reference> = Vec::new();
+    let mut named: Vec<Reference> = Vec::new();
     for text in &args.image {
-        images.push(text.parse().with_context(|| format!("--image {text}"))?);
+        named.push(text.parse().with_context(|| format!("--image {text}"))?);
     }
     let cache_dir = &args.cache_dir;
     std::fs::create_dir_all(cache_dir).with_context(|| format!("--cache-dir {}", cache_dir.display()))?;
     let options = session.client_options(&args.registries)?;
-    let warm = Warm {
+    let client = registry::Client::new(options)?;
+    let platforms = args.platform.as_ref().map_or_else(|| vec![Platform::host()], |given| given.0.clone());
+    let warm = |platform: &Platform| Warm {
         cache_dir,
-        platform: args.platform.clone().unwrap_or_else(Platform::host),
-        client: registry::Client::new(options)?,
+        platform: platform.clone(),
+        client: client.clone(),
         runtime: session.runtime.handle().clone(),
         cancel: session.cancel.clone(),
     };
-    if let Some(path) = &args.dockerfile {
-        let during = || format!("--dockerfile {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(during)?;
-        let build_args = environment::build_args(&args.build_arg, |_| {});
-        images.extend(warm.images_of(&text, &build_args).map_err(|error| error.during(during()))?);
+    let mut images: Vec<(Reference, Platform)> = Vec::new();
+    for platform in &platforms {
+        let mut wanted: Vec<_> = named.iter().map(|image| (image.clone(), platform.clone())).collect();
+        if let Some(path) = &args.dockerfile {
+            let during = || format!("--dockerfile {}", path.display());
+            let text = std::fs::read_to_string(path).with_context(during)?;
+            let build_args = environment::build_args(&args.build_arg, |_| {});
+            let of_file = warm(platform).images_of(&text, &build_args);
+            wanted.extend(of_file.map_err(|error| error.during(during()))?);
+        }
+        for image in wanted {
+            if !images.contains(&image) {
+                images.push(image);
+            }
+        }
     }
     let report: Arc<dyn Report> = session.terminal.clone();
+    let warm = warm(&platforms[0]);
+    let _lock: WarmLock = warm.lock(&report)?;
     let mut failed: Vec<String> = Vec::new();
-    for image in &images {
-        if let Err(error) = builder::warm(&warm, image, &report) {
-            failed.push(format!("{image}: {error}"));
+    for (image, platform) in &images {
+        if let Err(error) = builder::warm(&warm, image, platform, &report) {
+            failed.push(format!("{image} for {platform}: {error}"));
         }
         if session.cancel.signal().is_some() {
             break;

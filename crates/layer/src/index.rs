@@ -128,19 +128,17 @@ impl LayerIndex {
         out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?.flush()
     }
 
+    /// Of which layer the file form says that it is, without reading further.
+    pub fn decode_diff_id(source: impl Read) -> Result<DiffId, IndexError> {
+        let mut source = BufReader::with_capacity(1 << 12, zstd::Decoder::new(source)?);
+        Ok(read_header(&mut source, &mut Vec::new())?.diff_id)
+    }
+
     /// Reads the file form.
     pub fn decode(source: impl Read) -> Result<Self, IndexError> {
         let mut source = BufReader::with_capacity(1 << 16, zstd::Decoder::new(source)?);
         let mut text = Vec::new();
-        read_line(&mut source, 1, &mut text)?;
-        let malformed = |line: u64, fault: &str| IndexError::Malformed { line, fault: fault.to_owned() };
-        let AnyHeader { version } =
-            serde_json::from_slice(&text).map_err(|_| malformed(1, "not the header of an index"))?;
-        if version != VERSION {
-            return Err(IndexError::Version(version));
-        }
-        let Header { diff_id, size, entries, .. } =
-            serde_json::from_slice(&text).map_err(|error| malformed(1, &error.to_string()))?;
+        let Header { diff_id, size, entries, .. } = read_header(&mut source, &mut text)?;
         let mut changes = Vec::new();
         for number in 2..entries.saturating_add(2) {
             read_line(&mut source, number, &mut text)?;
@@ -153,6 +151,20 @@ impl LayerIndex {
         }
         Ok(LayerIndex { diff_id, size, changes })
     }
+}
+
+fn malformed(line: u64, fault: &str) -> IndexError {
+    IndexError::Malformed { line, fault: fault.to_owned() }
+}
+
+fn read_header(source: &mut impl BufRead, text: &mut Vec<u8>) -> Result<Header, IndexError> {
+    read_line(source, 1, text)?;
+    let AnyHeader { version } =
+        serde_json::from_slice(text).map_err(|_| malformed(1, "not the header of an index"))?;
+    if version != VERSION {
+        return Err(IndexError::Version(version));
+    }
+    serde_json::from_slice(text).map_err(|error| malformed(1, &error.to_string()))
 }
 
 fn read_line(source: &mut impl BufRead, number: u64, line: &mut Vec<u8>) -> Result<(), IndexError> {

@@ -156,6 +156,19 @@ impl Error {
         matches!(self.kind, ErrorKind::NotFound { .. })
     }
 
+    /// True if a tag cannot be moved, by the words in which registries say so: ECR, Artifact Registry, Harbor and
+    /// Quay, none of which has a code for it. Some say only that the tag is there already.
+    #[must_use]
+    pub fn is_immutable_tag(&self) -> bool {
+        match &self.kind {
+            ErrorKind::Denied { message } | ErrorKind::Refused { message, .. } => {
+                let message = message.to_ascii_lowercase();
+                message.contains("immutab") || message.contains("already exists")
+            }
+            _ => false,
+        }
+    }
+
     /// True if the bytes are wrong, so that asking the same registry again is no help.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {

@@ -19,6 +19,7 @@ mod scan;
 mod source;
 mod stat;
 mod stub;
+mod whole;
 mod workspace;
 mod xattr;
 
@@ -29,4 +30,5 @@ pub use root::{Resolver, Root};
 pub use source::{Source, SourceDirectory, SourceKind};
 pub use stat::Stat;
 pub use stub::{Stub, StubKind};
+pub use whole::{Look, Whole};
 pub use workspace::{Run, RunRoot, Shape, Snapshot, Workspace, WorkspaceError};

@@ -27,6 +27,7 @@ const GRAPH: [(&str, &[&str]); 24] = [
         "cli",
         &[
             "builder",
+            "cache",
             "cloud",
             "credentials",
             "download",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, MediaType, Reference};
-use registry::{BlobSource, Client, ErrorKind, Pushed};
+use registry::{BlobSource, Client, Pushed};
 use sandbox::Cancel;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -152,7 +152,7 @@ impl Uploads {
             let pushed = self.client.push_manifest(&named, media_type, bytes).await;
             match pushed {
                 Ok(digest) => self.report.event(Event::Image { reference: destination.clone(), digest }),
-                Err(error) if self.keep_immutable_tags && is_immutable(&error.kind) => {
+                Err(error) if self.keep_immutable_tags && error.is_immutable_tag() => {
                     let text = format!("{destination} is immutable and stays as it is: {}", error.kind);
                     self.report.event(Warning::new(text).into());
                 }
@@ -195,45 +195,10 @@ impl Uploads {
     }
 }
 
-/// True for the words in which registries say that a tag cannot be moved: ECR, Artifact Registry, Harbor, Quay,
-/// none of which has a code for it.
-fn is_immutable(refusal: &ErrorKind) -> bool {
-    match refusal {
-        ErrorKind::Denied { message } | ErrorKind::Refused { message, .. } => {
-            message.to_ascii_lowercase().contains("immutab")
-        }
-        _ => false,
-    }
-}
-
 fn shown(how: &Pushed) -> &'static str {
     match how {
         Pushed::Existed => "was there",
         Pushed::Mounted { .. } => "mounted",
         Pushed::Uploaded { .. } => "sent",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_that_cannot_be_moved() {
-        let refused = |message: &str| ErrorKind::Refused { status: 400, message: message.to_owned() };
-        for (message, expected) in [
-            // ECR, Artifact Registry, Harbor.
-            (
-                "The image tag '1' already exists in the 'a' repository and cannot be overwritten because the repository is immutable.",
-                true,
-            ),
-            ("manifest invalid: The repository has enabled tag immutability", true),
-            ("Failed to process request due to 'a:1' configured as immutable.", true),
-            ("manifest invalid", false),
-        ] {
-            assert_eq!(is_immutable(&refused(message)), expected, "{message}");
-        }
-        let kind = ErrorKind::NotFound { message: "immutable".to_owned() };
-        assert!(!is_immutable(&kind), "a registry that fails for another reason");
     }
 }

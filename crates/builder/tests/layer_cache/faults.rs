@@ -111,3 +111,26 @@ fn records_that_are_none() {
     assert_eq!(built.warnings(), Vec::<String>::new());
     fixture.build(DOCKERFILE).expect(1, 0);
 }
+
+/// Where tags cannot be moved, what is there stays, and the rest is kept.
+#[test]
+fn tags_that_cannot_be_moved() {
+    for (status, code, message) in [
+        (
+            400,
+            "TAG_INVALID",
+            "The image tag 'd1' already exists in the 'cache' repository and cannot be overwritten because the repository is immutable.",
+        ),
+        (412, "PRECONDITION", "Failed to process request due to 'cache:d1' configured as immutable."),
+        (409, "ImageTagAlreadyExistsException", "tag invalid: the tag already exists"),
+    ] {
+        let fixture = Fixture::new();
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+        let fault = Fault::new(Action::Answer { status, headers: Vec::new(), body });
+        fixture.registry.order(fault.repository("cache").on(Kind::Manifest).method("PUT"));
+        let built = fixture.build(DOCKERFILE).expect(0, 3);
+        assert_eq!(built.warnings(), Vec::<String>::new(), "{status}");
+        let again = fixture.build(DOCKERFILE).expect(1, 0);
+        assert_eq!(again.digest, built.digest, "{status}");
+    }
+}

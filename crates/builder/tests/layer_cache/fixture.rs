@@ -150,6 +150,7 @@ impl Fixture {
             work_dir: Arc::new(WorkDir::create(&self.path("work")).unwrap()),
             cache_dir: None,
             cache: Some(self.cache()),
+            cache_mounts: None,
             explain: false,
             isolation: Err("there is no RUN".to_owned()),
             network: transport::Network::default(),
@@ -158,6 +159,11 @@ impl Fixture {
             report: Arc::new(Gathered::default()),
             cancel: Cancel::new(),
         }
+    }
+
+    /// Waits for something that is asked of a cache.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// What a build would do.

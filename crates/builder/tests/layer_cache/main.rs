@@ -7,6 +7,7 @@ mod concurrent;
 mod explained;
 mod faults;
 mod fixture;
+mod listing;
 mod matrix;
 mod property;
 mod reuse;

@@ -116,7 +116,14 @@ fn what_is_to_be_new_is_made() {
     // What comes of the stage is known by its files.
     build(NoCache::Stages(vec!["build".to_owned()])).expect(2, 2);
     build(NoCache::Stages(vec!["1".to_owned()])).expect(2, 2);
-    build(NoCache::Stages(vec!["other".to_owned()])).expect(2, 0);
+    let other = build(NoCache::Stages(vec!["biuld".to_owned(), "7".to_owned()])).expect(2, 0);
+    assert_eq!(
+        other.warnings(),
+        [
+            "--no-cache-filter biuld: no stage is called so (did you mean build?)",
+            "--no-cache-filter 7: no stage is called so",
+        ]
+    );
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub(crate) fn ls(args: LsArgs) -> ExitCode {
 }
 
 /// Does it, and says why it could not be done.
-fn finish(work: impl FnOnce() -> Result<()>) -> ExitCode {
+pub(crate) fn finish(work: impl FnOnce() -> Result<()>) -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -122,11 +122,11 @@ fn finish(work: impl FnOnce() -> Result<()>) -> ExitCode {
     }
 }
 
-fn client(args: &RegistryArgs) -> Result<Client> {
+pub(crate) fn client(args: &RegistryArgs) -> Result<Client> {
     Ok(Client::new(environment::client_options(args)?.0)?)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.context("start")
 }

@@ -4,6 +4,7 @@
 //! DIR/mounts/HEX/key           what HEX is the SHA-256 of
 //! DIR/mounts/HEX/0/data        what a RUN sees
 //! DIR/mounts/HEX/0/lock        held by the build that uses it: shared, or by one alone
+//! DIR/mounts/HEX/0/kept        what of it is in a repository
 //! DIR/mounts/HEX/0/in-use      held by what may still be changing it after that build was killed
 //! DIR/mounts/HEX/1/…           a second one, for sharing=private
 //! ```
@@ -16,8 +17,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use cache::KeptMount;
 use dockerfile::mount::{Cache, Sharing};
 use dockerfile::{Span, Spanned};
 use layer::TreePath;
@@ -27,6 +29,7 @@ use rustix::io::Errno;
 
 use super::mounts::Mounting;
 use super::shown::write_out;
+use crate::cache_mounts::{KeptMounts, MountName};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Warning;
@@ -44,6 +47,8 @@ pub(super) struct CacheRequest {
     key: String,
     sharing: Sharing,
     look: Look,
+    /// As repositories know it.
+    name: MountName,
     /// What a new one is filled with: where from, and which path.
     seed: Option<(Spanned<String>, TreePath)>,
     span: Span,
@@ -64,6 +69,7 @@ impl CacheRequest {
         from: Option<&Spanned<String>>,
         cache: &Cache,
         target: &TreePath,
+        platform: &str,
         span: Span,
     ) -> Result<Self> {
         let engine = around.engine;
@@ -84,7 +90,8 @@ impl CacheRequest {
         let (mode, (uid, gid)) = (cache.mode.unwrap_or(0o755), owner.unwrap_or_default());
         let key = format!("{id}\n{mode:04o} {uid}:{gid}\n{content}\n");
         let home = home(engine, &key, span)?;
-        Ok(CacheRequest { home, id, key, sharing: cache.sharing, look, seed, span })
+        let name = MountName::new(&id, &key, platform);
+        Ok(CacheRequest { home, id, key, sharing: cache.sharing, look, name, seed, span })
     }
 }
 
@@ -114,7 +121,8 @@ fn home(engine: &Engine, key: &str, span: Span) -> Result<PathBuf> {
     let directory = match &engine.options.cache_dir {
         Some(directory) => directory.join("mounts"),
         None => {
-            if !engine.mounting.told_of_caches.replace(true) {
+            let is_kept = engine.kept_mounts.as_ref().is_some_and(KeptMounts::keeps);
+            if !is_kept && !engine.mounting.told_of_caches.replace(true) {
                 let text = "without a --cache-dir, cache mounts last as long as this build".to_owned();
                 engine.report(Warning::new(text).at(span).into());
             }
@@ -198,6 +206,17 @@ impl CacheLock {
     }
 
     fn take(around: &mut Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
+        let taken = Self::take_one(around, request)?;
+        // Of several private ones the first is kept.
+        if let Some(mounts) = &around.engine.kept_mounts
+            && taken.directory == request.home.join("0")
+        {
+            mounts.note(&taken.directory, &request.name);
+        }
+        Ok(taken)
+    }
+
+    fn take_one(around: &mut Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
         match request.sharing {
             Sharing::Shared => Self::wait_for(around, request, FlockOperation::NonBlockingLockShared),
             Sharing::Locked => Self::wait_for(around, request, FlockOperation::NonBlockingLockExclusive),
@@ -276,6 +295,15 @@ fn fill(around: &mut Surroundings<'_>, request: &CacheRequest, directory: &Path)
     let during = || format!("cache {}: {}", request.id, fresh.display());
     remove_tree(&fresh).during(during())?;
     DirBuilder::new().mode(0o755).create(&fresh).during(during())?;
+    let engine = around.engine;
+    if let Some(mounts) = &engine.kept_mounts
+        && let Some(fetched) = mounts.fetch(engine, &request.name, &fresh)?
+    {
+        // Its own mode and owner are those that it had.
+        std::fs::rename(fresh.join(KeptMount::DIRECTORY), &data).during(during())?;
+        remove_tree(&fresh).during(during())?;
+        return mounts.fetched(engine, directory, fetched);
+    }
     if let Some((from, path)) = &request.seed
         && write_out(around, Some(from), path, &fresh)? == StubKind::File
     {
@@ -291,8 +319,12 @@ fn fill(around: &mut Surroundings<'_>, request: &CacheRequest, directory: &Path)
     std::fs::rename(&fresh, &data).during(during())
 }
 
+/// Opens a file to be locked. Its time says when the cache was last used.
 fn open(path: &Path) -> Result<File> {
-    File::options().read(true).write(true).create(true).truncate(false).open(path).during(path.display())
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let file = file.during(path.display())?;
+    file.set_modified(SystemTime::now()).during(path.display())?;
+    Ok(file)
 }
 
 /// Tries to take a lock, or to change the one that is held; false if somebody else is in the way.

@@ -139,7 +139,7 @@ impl Collector<'_, '_> {
         let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
         match flag.resolve(self.around.escape, &lookup).map_err(wrong)? {
             dockerfile::Mount::Bind(bind) => self.bind(flag, bind),
-            dockerfile::Mount::Cache(cache) => self.cache(flag, cache),
+            dockerfile::Mount::Cache(cache) => self.cache(flag, cache, stage),
             dockerfile::Mount::Tmpfs(tmpfs) => self.tmpfs(tmpfs),
             dockerfile::Mount::Secret(secret) => self.secret(secret),
             dockerfile::Mount::Ssh(ssh) => self.ssh(ssh),
@@ -175,9 +175,10 @@ impl Collector<'_, '_> {
         self.want(&bind.target, kind, Mount::Bind { source, target: PathBuf::new(), writes })
     }
 
-    fn cache(&mut self, flag: &MountFlag, cache: Cache) -> Result<()> {
+    fn cache(&mut self, flag: &MountFlag, cache: Cache, stage: &Stage) -> Result<()> {
         let target = self.target(&cache.target)?;
-        let request = CacheRequest::new(self.around, from(flag), &cache, &target, flag.span)?;
+        let platform = stage.image.config.platform().to_string();
+        let request = CacheRequest::new(self.around, from(flag), &cache, &target, &platform, flag.span)?;
         self.requests.push(request);
         // With a `from`, the source says what a new one is filled with; without, which part of it is shown.
         let source = if from(flag).is_some() { String::new() } else { cache.source };
