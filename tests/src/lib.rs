@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so, with its reason, on stderr")]
 
 pub mod bases;
+pub mod browser;
 pub mod case;
 pub mod conventions;
 pub mod expect;

@@ -9,6 +9,7 @@ use dockerfile::{Dockerfile, GlobalScope, Graph, Instruction, InstructionKind, P
 use oci::{Descriptor, Digest, Platform};
 use tokio::runtime::Handle;
 
+use crate::attestation;
 use crate::checks::{Checks, obey_syntax};
 use crate::context::describe;
 use crate::engine::Engine;
@@ -17,9 +18,11 @@ use crate::event::{Event, Warning};
 use crate::forecast::{Files, Forecast, Hit};
 use crate::image::{Image, Layer, LayerOrigin, Made};
 use crate::layer_cache::{Found, LayerCache, base_layers, content_key};
+use crate::layer_summary::summaries;
 use crate::options::Options;
 use crate::output::{
-    Finished, Outputs, Uploads, write_archive, write_digest_files, write_layout, write_metadata_file,
+    AnnotationLevel, Finished, Uploads, annotations_at, check_annotations, write_archive, write_digest_files,
+    write_layout, write_metadata_file,
 };
 use crate::planned::PlannedStage;
 use crate::sources::{self, Given, Sources};
@@ -35,6 +38,10 @@ pub struct Outcome {
     pub digest: Digest,
     /// Its type, digest and size.
     pub descriptor: Descriptor,
+    /// The config, if it is one image.
+    pub config: Option<Digest>,
+    /// How an index lists what is stated of the image.
+    pub(crate) attestation: Option<Descriptor>,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -50,14 +57,22 @@ pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
 }
 
 fn build_target(options: &Options, runtime: Handle) -> Result<Outcome> {
+    let outputs = &options.outputs;
+    check_annotations(&outputs.annotations, outputs.format, outputs.in_index)?;
     with_plan(options, runtime, |engine, plan, checks| {
         plan.refuse_what_cannot_be_done(engine)?;
         if engine.layer_cache.is_none() {
             engine.end_to_check_destinations(engine.begin_to_check_destinations())?;
         }
-        Ok(plan.execute(engine, checks)?.descriptor())
+        let finished = plan.execute(engine, checks)?;
+        let attestation = finished.attestation.as_ref();
+        let attestation = attestation.map(|stated| attestation::descriptor(&finished, stated));
+        Ok((finished.descriptor(), finished.config.digest(), attestation))
     })
-    .map(|(descriptor, timings)| Outcome { digest: descriptor.digest, descriptor, timings })
+    .map(|((descriptor, config, attestation), timings)| {
+        let (digest, config) = (descriptor.digest, Some(config));
+        Outcome { digest, descriptor, config, attestation, timings }
+    })
 }
 
 /// Says what a build would do, and does nothing of it. The options must have a cache, if one with nothing in it.
@@ -125,8 +140,8 @@ fn with_plan<T>(
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("BUILDKIT_INLINE_CACHE", "no cache is put into images"),
     ("BUILDKIT_MULTI_PLATFORM", "--platform with several makes an index, with one a manifest"),
-    ("BUILDKIT_SBOM_SCAN_CONTEXT", "no bill of materials is made"),
-    ("BUILDKIT_SBOM_SCAN_STAGE", "no bill of materials is made"),
+    ("BUILDKIT_SBOM_SCAN_CONTEXT", "a bill of materials is of the image alone"),
+    ("BUILDKIT_SBOM_SCAN_STAGE", "a bill of materials is of the image alone"),
 ];
 
 /// The stages of one build.
@@ -605,17 +620,26 @@ impl Plan<'_> {
         }
         let mut image = stage.image;
         image.config.config.labels.extend(options.labels.iter().cloned());
-        let Outputs { format, annotations, .. } = &options.outputs;
-        let finished = Finished::new(image, engine.created(), *format, annotations);
         let outputs = &options.outputs;
+        let platform = image.config.platform();
+        let notes = annotations_at(&outputs.annotations, AnnotationLevel::Manifest, Some(&platform));
+        let mut finished = Finished::new(image, engine.created(), outputs.format, notes);
+        if outputs.attestations.are_wanted() {
+            finished.attestation =
+                engine.timings.measure("attest", || attestation::attest(engine, &finished))?;
+        }
         let blob = |digest| {
             let layer = finished.layers.iter().find(|layer| layer.descriptor.digest == digest);
             engine.blob_file(layer.expect("only layers of the image are asked for"))
         };
         if let Some(path) = &outputs.oci_layout_path {
+            let listed = finished.listed(&outputs.annotations);
             engine.timings.measure("write layout", || {
-                write_layout(path, &finished, &outputs.destinations, blob, engine.cancel())
+                write_layout(path, &finished, &outputs.destinations, &listed, blob, engine.cancel())
             })?;
+            if let Some(attestation) = &finished.attestation {
+                attestation::write(path, attestation)?;
+            }
         }
         if let Some(path) = &outputs.tar_path {
             engine.timings.measure("write archive", || {
@@ -627,6 +651,13 @@ impl Plan<'_> {
                 uploads.layer(engine, layer)?;
             }
             engine.timings.measure("wait for uploads", || uploads.finish(&finished))?;
+            if let Some(attestation) = &finished.attestation {
+                attestation::push(engine, attestation)?;
+            }
+        }
+        if outputs.summarize_layers {
+            let summaries = summaries(engine, finished.config.value(), &finished.layers);
+            engine.report(Event::Layers(summaries));
         }
         write_metadata_file(outputs, &finished)?;
         write_digest_files(engine.fetching(), outputs, finished.manifest.digest())?;

@@ -30,7 +30,7 @@ impl Error {
     }
 
     /// The error of a build that was told to end. The exit code is the one a shell reports.
-    pub(crate) fn ended_by(signal: i32) -> Self {
+    pub fn ended_by(signal: i32) -> Self {
         Error { exit_code: Some(128 + signal), ..Error::new(format!("ended by signal {signal}")) }
     }
 

@@ -6,6 +6,8 @@ use dockerfile::{Rule, Span};
 use oci::{Digest, Reference};
 use sandbox::Stream;
 
+use crate::layer_summary::LayerSummary;
+
 /// Something that has happened. Libraries print nothing: the command line turns these into lines.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -88,6 +90,8 @@ pub enum Event {
         /// Its manifest.
         digest: Digest,
     },
+    /// What the layers of the image are, if that was asked for.
+    Layers(Vec<LayerSummary>),
     /// Something the user should know which does not stop the build.
     Warning(Warning),
     /// Something that explains the build without being news.

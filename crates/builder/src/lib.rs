@@ -4,6 +4,7 @@
 //! [`Options`], what happens is told as [`Event`]s.
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod build;
 mod cache_mounts;
 mod cache_writer;
@@ -22,6 +23,7 @@ mod image;
 mod interruptible;
 mod known;
 mod layer_cache;
+mod layer_summary;
 mod layout_image;
 mod lineage;
 mod new_layer;
@@ -41,6 +43,8 @@ mod users;
 mod warm;
 mod workdir;
 
+pub use attest::provenance::Detail;
+pub use attestation::{Attestations, Provenance};
 pub use build::{Outcome, build, plan};
 pub use cache::{Location as CacheLocation, SigningKey, VerifyingKey};
 pub use cache_mounts::CacheMountsOptions;
@@ -55,8 +59,9 @@ pub use event::{Event, Report, Warning};
 pub use explain::{INPUTS_TYPE, Told, decode as decode_inputs};
 pub use layer::TreePath;
 pub use layer_cache::{CacheOptions, INPUTS_LIMIT, NoCache};
+pub use layer_summary::{LayerSummary, SummaryOrigin};
 pub use options::Options;
-pub use output::{DigestFile, Outputs};
+pub use output::{Annotation, AnnotationLevel, DigestFile, Outputs};
 pub use planned::{Planned, PlannedStage, PlannedStep};
 pub use platforms::build_platforms;
 pub use stored::{Push, push};

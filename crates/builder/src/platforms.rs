@@ -9,13 +9,16 @@ use layout::{Layout, REFERENCE_NAME};
 use oci::{Descriptor, Index, Platform, Raw, Reference};
 use tokio::runtime::Handle;
 
+use crate::attestation::{Attestations, Recorder};
 use crate::build::{Outcome, build};
 use crate::context::Fetching;
 use crate::engine::{check_destinations, registry_error};
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::options::Options;
-use crate::output::{Outputs, write_digest_files, write_index_metadata};
+use crate::output::{
+    AnnotationLevel, Outputs, annotations_at, check_annotations, write_digest_files, write_index_metadata,
+};
 use crate::timings::Timings;
 use crate::workdir::WorkDir;
 
@@ -23,15 +26,30 @@ use crate::workdir::WorkDir;
 pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handle) -> Result<Outcome> {
     let outputs = &options.outputs;
     if outputs.tar_path.is_some() {
-        return Err(Error::new("an archive for docker load holds one platform, and several are asked for")
-            .hint("write an OCI layout, or build each platform into an archive of its own"));
+        let (why, remedy) = match platforms {
+            [_] => ("does not hold attestations", "leave out --sbom and --provenance"),
+            _ => (
+                "holds one platform, and several are asked for",
+                "build each platform into an archive of its own",
+            ),
+        };
+        return Err(Error::new(format!("an archive for docker load {why}"))
+            .hint(format!("write an OCI layout, or {remedy}")));
     }
     if !outputs.no_push && !outputs.skip_push_check {
         check_destinations(&options.client, &outputs.destinations, &runtime, &options.cancel)?;
     }
+    check_annotations(&outputs.annotations, outputs.format, true)?;
+    if outputs.attestations.are_wanted() && outputs.format == oci::ImageFormat::Docker {
+        return Err(Error::new("indexes of Docker's types do not hold attestations")
+            .hint("leave out --image-format docker, or --sbom and --provenance"));
+    }
     let mut members: Vec<Descriptor> = Vec::new();
+    let mut stated: Vec<Descriptor> = Vec::new();
+    let mut config = None;
     let mut timings = Timings::default();
     for platform in platforms {
+        let recorder = Arc::new(Recorder::new(options.report.clone()));
         let one = Options {
             platform: platform.clone(),
             work_dir: Arc::new(WorkDir::create(options.work_dir.path())?),
@@ -41,38 +59,57 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
                 oci_layout_path: outputs.oci_layout_path.clone(),
                 format: outputs.format,
                 annotations: outputs.annotations.clone(),
+                attestations: Attestations {
+                    names: outputs.destinations.clone(),
+                    recorder: Some(recorder.clone()),
+                    ..outputs.attestations.clone()
+                },
+                in_index: true,
+                summarize_layers: outputs.summarize_layers,
                 skip_push_check: true,
                 ..Outputs::default()
             },
+            report: recorder.clone(),
             ..options.clone()
         };
         let outcome = build(&one, runtime.clone()).map_err(|error| {
-            let message = format!("{platform}: {}", error.message);
+            let message = match platforms.len() {
+                1 => error.message,
+                _ => format!("{platform}: {}", error.message),
+            };
             Error { message, ..error }
         })?;
         timings = outcome.timings;
-        members.push(Descriptor { platform: Some(platform.clone()), ..outcome.descriptor });
+        let annotations =
+            annotations_at(&outputs.annotations, AnnotationLevel::ManifestDescriptor, Some(platform));
+        members.push(Descriptor { platform: Some(platform.clone()), annotations, ..outcome.descriptor });
+        stated.extend(outcome.attestation);
+        config = outcome.config.filter(|_| platforms.len() == 1);
     }
+    // Behind the images, so that what takes the first entry takes an image.
+    members.extend(stated);
     let mut index = Index::new(members);
     index.media_type = Some(outputs.format.index());
     if outputs.format == oci::ImageFormat::Oci {
-        index.annotations.clone_from(&outputs.annotations);
+        index.annotations = annotations_at(&outputs.annotations, AnnotationLevel::Index, None);
     }
     let index = Raw::write(index);
     let descriptor = Descriptor::of(outputs.format.index(), &index);
+    let annotations = annotations_at(&outputs.annotations, AnnotationLevel::IndexDescriptor, None);
+    let described = Descriptor { annotations, ..descriptor.clone() };
     if let Some(path) = &outputs.oci_layout_path {
         let during = || format!("OCI layout {}", path.display());
         let layout = Layout::create(path).during(during())?;
         layout.write_blob(index.bytes()).during(during())?;
         let named = |tag: &str| {
-            let mut descriptor = descriptor.clone();
+            let mut descriptor = described.clone();
             descriptor.annotations.insert(REFERENCE_NAME.to_owned(), tag.to_owned());
             descriptor
         };
         let mut listed: Vec<Descriptor> =
             outputs.destinations.iter().filter_map(Reference::tag).map(named).collect();
         if listed.is_empty() {
-            listed.push(descriptor.clone());
+            listed.push(described.clone());
         }
         layout.edit_index(|all| all.manifests = listed).during(during())?;
     }
@@ -88,12 +125,12 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
             options.report.event(Event::Image { reference: destination.clone(), digest });
         }
     }
-    write_index_metadata(outputs, &descriptor)?;
+    write_index_metadata(outputs, &described, config)?;
     let Options { network, work_dir, cancel, secrets, agents, .. } = options;
     let fetching = Fetching { network, limit: None, secrets, agents, runtime: &runtime, work_dir, cancel };
     write_digest_files(fetching, outputs, descriptor.digest)?;
     work_dir.remove().during(format!("work directory {}", work_dir.path().display()))?;
-    Ok(Outcome { digest: descriptor.digest, descriptor, timings })
+    Ok(Outcome { digest: descriptor.digest, descriptor, config, attestation: None, timings })
 }
 
 /// The repositories of the destinations, each once and without a tag: what goes there is named by its digest.

@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::build_args::BuildArgs;
 use crate::cache_command::CacheCommand;
-use crate::images_command::{CopyArgs, DigestArgs, LsArgs, ManifestCommand};
+use crate::images_command::{CopyArgs, DigestArgs, InspectArgs, LsArgs, ManifestCommand, VerifyArgs};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::login_command::LoginArgs;
 use crate::push_command::PushArgs;
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Copy(Box<CopyArgs>),
     /// Print the digest of an image.
     Digest(Box<DigestArgs>),
+    /// Show what an image is: config, layers, what each of them adds and hides, the biggest files.
+    Inspect(Box<InspectArgs>),
     /// List the tags of a repository.
     Ls(Box<LsArgs>),
     /// Join images to an index of several platforms: what docker manifest does.
@@ -99,6 +101,8 @@ pub(crate) enum Command {
     Manifest(Box<ManifestCommand>),
     /// Pin the images of manifests to digests, and build those that have a source: what kbld does.
     Resolve(Box<ResolveArgs>),
+    /// Check that an image is signed with a key: what cosign verify --key does.
+    Verify(Box<VerifyArgs>),
     /// Print the version.
     Version,
 }

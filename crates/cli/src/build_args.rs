@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use oci::Platform;
 
+use crate::attest_flags::AttestArgs;
 use crate::call::{Call, Method, call};
 use crate::delivery_args::DeliveryArgs;
 use crate::git_flag::{GitFlag, git_flag};
@@ -79,9 +80,8 @@ pub(crate) struct BuildArgs {
     /// Write an OCI layout with the image to this directory.
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) oci_layout_path: Option<PathBuf>,
-    /// An annotation of the manifest, as NAME=VALUE. May be repeated.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) annotation: Vec<Pair>,
+    #[command(flatten)]
+    pub(crate) attest: AttestArgs,
     /// How new layers are packed.
     #[arg(long, value_enum, default_value = "gzip")]
     pub(crate) compression: CompressionArg,
@@ -100,6 +100,13 @@ pub(crate) struct BuildArgs {
     /// Write digests, descriptor and names of the image to this file as JSON, once all is done.
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) metadata_file: Option<PathBuf>,
+    /// Write a page about the build to this file, in HTML that needs nothing else, once the build has ended.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) build_report: Option<PathBuf>,
+    /// Sign the image in every registry that it was pushed to with this private key, ECDSA on P-256 in PEM, as cosign
+    /// does. The password of one that cosign has encrypted is in COSIGN_PASSWORD.
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) sign_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) delivery: DeliveryArgs,
     #[command(flatten)]

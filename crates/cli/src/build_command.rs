@@ -1,6 +1,6 @@
 //! A build: from flags to options, then the build, then its result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,20 +8,24 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
+use attest::key::SigningKey;
 use builder::{
-    BuildContext, ContextLocation, ContextOrigin, Error, Event, Fetching, Options, Outputs, Report as _,
-    TreePath, Warning, WorkDir,
+    Attestations, BuildContext, ContextLocation, ContextOrigin, Error, Event, Fetching, Options, Outputs,
+    Provenance, Report as _, TreePath, Warning, WorkDir,
 };
+use images::SignedAt;
 use oci::{Compression, Platform, Reference};
 use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::build_args::{BuildArgs, CompressionArg, IsolationArg};
+use crate::build_report::Recorder;
 use crate::call::{self, Findings, Method};
 use crate::context::Located;
 use crate::delivery_args::ImageFormatArg;
 use crate::diagnostic::Source;
+use crate::images_command::signing_key;
 use crate::kaniko::Entry;
 use crate::log_args::Verbosity;
 use crate::terminal::{Terminal, human_time, print_result};
@@ -69,8 +73,9 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         }
     };
     let prepared = prepare(&args, work_dir, isolation, terminal.clone(), &cancel, runtime.handle());
-    let mut options = match prepared {
-        Ok(options) => options,
+    let prepared = prepared.and_then(|options| Ok((options, sign_key_of(&args)?)));
+    let (mut options, sign_key) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             runtime.shutdown_timeout(Duration::from_secs(1));
             let (text, code) = match cancel.signal() {
@@ -90,10 +95,36 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         runtime.shutdown_timeout(Duration::from_secs(1));
         return answer;
     }
+    let recorder = match given(&args.build_report).map(|path| record(&mut options, path)).transpose() {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            terminal.error(&Error::new(error.to_string()), 1);
+            return ExitCode::FAILURE;
+        }
+    };
     let platforms = args.platforms();
-    let outcome = match platforms.len() {
-        0 | 1 => builder::build(&options, runtime.handle().clone()),
-        _ => builder::build_platforms(&options, &platforms, runtime.handle().clone()),
+    let is_alone = platforms.len() < 2 && !options.outputs.attestations.are_wanted();
+    let outcome = match &platforms[..] {
+        _ if is_alone => builder::build(&options, runtime.handle().clone()),
+        // What is stated of an image stands beside it in an index.
+        [] => {
+            let platform = options.platform.clone();
+            builder::build_platforms(&options, &[platform], runtime.handle().clone())
+        }
+        platforms => builder::build_platforms(&options, platforms, runtime.handle().clone()),
+    };
+    let outcome = outcome.and_then(|outcome| {
+        sign(&options, sign_key.as_ref(), &outcome.descriptor, runtime.handle(), &terminal)?;
+        Ok(outcome)
+    });
+    let written = recorder.map_or(Ok(()), |(recorder, path)| {
+        let names = options.outputs.destinations.iter().map(ToString::to_string).collect();
+        recorder.write(&path, names, outcome.as_ref())
+    });
+    let outcome = match (outcome, written) {
+        (Ok(_), Err(error)) => Err(Error::new(format!("{error:#}"))),
+        // The error of the build is the one that matters.
+        (outcome, _) => outcome,
     };
     // Tasks hold on to the work directory, and one that writes would disturb its removal.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -118,6 +149,73 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
             terminal.error(&error, code);
             ExitCode::from(code)
         }
+    }
+}
+
+/// Lets a recorder listen to the build.
+fn record(options: &mut Options, path: PathBuf) -> registry::Result<(Arc<Recorder>, PathBuf)> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let recorder = Recorder::new(options.report.clone(), i64::try_from(now).unwrap_or(i64::MAX));
+    options.client = recorder.count(&options.client)?;
+    let recorder = Arc::new(recorder);
+    options.report = recorder.clone();
+    Ok((recorder, path))
+}
+
+/// What is to be stated of the image.
+fn attestations(args: &BuildArgs, repository: Option<(String, String)>) -> Attestations {
+    let provenance = args.attest.provenance().map(|wanted| Provenance { repository, ..wanted });
+    Attestations::new(provenance, args.attest.sbom())
+}
+
+/// `--sign-key`, if it is of use.
+fn sign_key_of(args: &BuildArgs) -> anyhow::Result<Option<SigningKey>> {
+    let Some(file) = given(&args.sign_key).filter(|_| args.asked().method == Method::Build) else {
+        return Ok(None);
+    };
+    if environment::no_push(args.no_push)? {
+        bail!("--sign-key: signatures are kept beside the image in its registry, and nothing is pushed");
+    }
+    signing_key(&file).map(Some)
+}
+
+/// Signs what was pushed, in every repository.
+fn sign(
+    options: &Options,
+    key: Option<&SigningKey>,
+    image: &oci::Descriptor,
+    runtime: &Handle,
+    terminal: &Terminal,
+) -> builder::Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    let mut seen = BTreeSet::new();
+    let destinations = options.outputs.destinations.iter();
+    destinations.filter(|destination| seen.insert(destination.name())).try_for_each(|destination| {
+        let signing = images::sign(&options.client, destination, image, key);
+        let signed = runtime.block_on(async {
+            tokio::select! {
+                signed = signing => signed.map_err(|error| Error::new(format!("sign {destination}: {error}"))),
+                signal = thrown(&options.cancel) => Err(Error::ended_by(signal)),
+            }
+        })?;
+        let at_digest = destination.at(image.digest);
+        let text = match signed {
+            SignedAt::Now => format!("signed {at_digest}"),
+            SignedAt::Before => format!("{at_digest} was signed with this key before"),
+        };
+        let fields = json!({ "event": "signed", "reference": at_digest.to_string() });
+        terminal.line(Verbosity::Info, &text, fields);
+        Ok(())
+    })
+}
+
+/// Waits until the build is told to end, and gives the signal.
+async fn thrown(cancel: &Cancel) -> i32 {
+    loop {
+        if let Some(signal) = cancel.signal() {
+            return signal;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -170,6 +268,10 @@ pub(crate) fn prepare(
     };
     let object = context::object(&args.context, &clouds, &environment::variables())?;
     let context = fetch_context(args, object, &build_args, fetching, &terminal)?;
+    let repository = match &context.origin {
+        ContextOrigin::Repository { location, commit } => Some((location.to_string(), commit.to_string())),
+        _ => None,
+    };
     let dockerfile = find_dockerfile(&context, &args.dockerfile, fetching)?;
     let path = dockerfile.path.display().to_string();
     terminal.show_source(Source { path, text: dockerfile.text.clone() });
@@ -201,7 +303,9 @@ pub(crate) fn prepare(
             tar_path: output_file("--tar-path", &args.tar_path)?,
             oci_layout_path: given(&args.oci_layout_path),
             metadata_file: output_file("--metadata-file", &args.metadata_file)?,
-            annotations: args.annotation.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+            annotations: args.attest.annotations(),
+            attestations: attestations(args, repository),
+            summarize_layers: output_file("--build-report", &args.build_report)?.is_some(),
             ..args.delivery.outputs(&args.destination)?
         },
         compression,

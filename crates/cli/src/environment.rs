@@ -35,6 +35,11 @@ pub(crate) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Bytes that the environment gives; they may be none.
+pub(crate) fn bytes(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec)
+}
+
 /// Who we say that we are; Kaniko's `UPSTREAM_CLIENT_TYPE` adds who uses us.
 fn user_agent() -> String {
     let own = concat!("bako/", env!("CARGO_PKG_VERSION"));

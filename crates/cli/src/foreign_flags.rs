@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of `docker build`, with what to say of each.
-const FOREIGN: [(&[&str], &str); 16] = [
+const FOREIGN: [(&[&str], &str); 15] = [
     (
         &["--output", "-o"],
         "an image goes to --destination, --oci-layout-path (type=oci) or --tar-path (type=docker)",
@@ -18,10 +18,6 @@ const FOREIGN: [(&[&str], &str); 16] = [
     (&["--network"], "a RUN has the builder's network; RUN --network=none takes it away"),
     (&["--add-hosts"], "it is --add-host"),
     (&["--allow"], "a RUN never has more privilege than the builder"),
-    (
-        &["--provenance", "--sbom", "--attest"],
-        "attestations are not made; the image is one manifest under one digest",
-    ),
     (
         &["--memory", "-m", "--memory-swap", "--cpu-shares", "--cpu-quota", "--cpu-period", "--cpuset-cpus"],
         "a RUN has the resources of the builder; limit those",

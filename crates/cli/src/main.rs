@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod attest_flags;
 #[cfg(test)]
 mod blessed;
 mod build_args;
 mod build_command;
+mod build_report;
 mod cache_command;
 mod call;
 mod certs_d;
@@ -92,9 +94,11 @@ fn main() -> ExitCode {
         Some(Command::Cache(command)) => cache_command::run(*command),
         Some(Command::Copy(args)) => images_command::copy(*args),
         Some(Command::Digest(args)) => images_command::digest(*args),
+        Some(Command::Inspect(args)) => images_command::inspect(*args),
         Some(Command::Ls(args)) => images_command::ls(*args),
         Some(Command::Manifest(command)) => images_command::manifest(*command),
         Some(Command::Resolve(args)) => resolve_command::run(*args, resolve_command::Manner::Bako),
+        Some(Command::Verify(args)) => images_command::verify(*args),
         Some(Command::Version) => {
             terminal::print_result(concat!("bako ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

@@ -274,6 +274,7 @@ impl Report for Terminal {
                 &format!("pushed {reference}@{digest}"),
                 json!({ "event": "image", "reference": reference.to_string(), "digest": digest }),
             ),
+            Event::Layers(_) => {}
             Event::Warning(warning) => self.warning(&warning),
             Event::Note(text) => self.line(Verbosity::Debug, &text, json!({ "event": "note" })),
         }

@@ -6,18 +6,22 @@
 
 mod copy;
 mod error;
+mod inspect;
 mod join;
 mod list;
 mod location;
 mod place;
+mod signatures;
 mod spec;
 mod store;
 
 pub use copy::{Selection, copy};
 pub use error::{Error, Result};
+pub use inspect::{Changes, FileSize, InspectedIndex, InspectedLayer, Inspection, Subject, Tally, inspect};
 pub use join::{Members, gather, push};
 pub use list::{ListType, is_known, render};
 pub use location::Location;
 pub use place::Place;
+pub use signatures::{SignedAt, Verified, sign, verify_image};
 pub use spec::{Spec, SpecPlatform};
 pub use store::{Store, Stored};

@@ -12,6 +12,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "bzip2",
     "ca-certificates",
     "catatonit",
+    "chromium",
     "crun",
     "docker-registry",
     "git",
@@ -58,8 +59,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Emulators of clouds, as Python and Node packages.
-const PYTHON: [&str; 2] = ["moto[server,s3,ecr,sts]", "gcp-storage-emulator"];
+/// Emulators of clouds, and the validator of SPDX, as Python and Node packages.
+const PYTHON: [&str; 3] = ["moto[server,s3,ecr,sts]", "gcp-storage-emulator", "spdx-tools"];
 const NODE: &str = "azurite";
 
 /// Installs the emulators below `target/emulators`, once; where that cannot be done says so, and the tests that need
@@ -75,7 +76,8 @@ pub(crate) fn install_emulators() -> Result<()> {
     let (python, node) = (folder.join("python"), folder.join("node"));
     std::fs::create_dir_all(&folder)?;
     let mut steps = Vec::new();
-    if !python.join("bin/moto_server").exists() || !python.join("bin/gcp-storage-emulator").exists() {
+    let programs = ["moto_server", "gcp-storage-emulator", "pyspdxtools"];
+    if !programs.iter().all(|program| python.join("bin").join(program).exists()) {
         let mut environment = Command::new("python3");
         environment.args(["-m", "venv"]).arg(&python);
         let mut pip = Command::new(python.join("bin/pip"));

@@ -93,7 +93,7 @@ mod tests {
             (&["r.example/a:1", "r.example/b:2"], r#"["r.example/a:1","r.example/b:2"]"#),
         ] {
             let image = Image::scratch(&oci::Platform::host());
-            let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, &BTreeMap::new());
+            let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, BTreeMap::new());
             let tags: Vec<Reference> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
             let mut bytes = Vec::new();
             let no_layers = |digest| panic!("there is no layer {digest}");
@@ -132,7 +132,7 @@ mod tests {
             origin: crate::image::LayerOrigin::Built,
             made: None,
         });
-        let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, &BTreeMap::new());
+        let image = Finished::new(image, "1970-01-01T00:00:00Z", oci::ImageFormat::Oci, BTreeMap::new());
         let (archive, layout) = (directory.path().join("app.tar"), directory.path().join("layout"));
         let cancel = Cancel::new();
         let found = |_| {
@@ -143,7 +143,8 @@ mod tests {
         assert!(error.message.contains("ended by signal 15"), "{error}");
         let mut foreign = image.clone();
         foreign.layers[0].origin = crate::image::LayerOrigin::Registry("r.example/a".parse().unwrap());
-        let error = super::super::write_layout(&layout, &foreign, &[], found, &cancel).unwrap_err();
+        let error = super::super::write_layout(&layout, &foreign, &[], &foreign.listed(&[]), found, &cancel)
+            .unwrap_err();
         assert!(error.message.contains("ended by signal 15"), "{error}");
         let names = |directory: &Path| {
             let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());

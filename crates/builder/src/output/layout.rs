@@ -18,6 +18,7 @@ pub(crate) fn write_layout(
     path: &Path,
     image: &Finished,
     tags: &[Reference],
+    descriptor: &Descriptor,
     blob: impl Fn(Digest) -> Result<PathBuf>,
     cancel: &Cancel,
 ) -> Result<()> {
@@ -37,7 +38,6 @@ pub(crate) fn write_layout(
     }
     layout.write_blob(image.config.bytes()).during(during())?;
     layout.write_blob(image.manifest.bytes()).during(during())?;
-    let descriptor = Descriptor { platform: Some(image.config.value().platform()), ..image.descriptor() };
     let mut listed: Vec<Descriptor> = Vec::new();
     for tag in tags.iter().filter_map(Reference::tag) {
         let mut descriptor = descriptor.clone();
@@ -47,7 +47,7 @@ pub(crate) fn write_layout(
         }
     }
     if listed.is_empty() {
-        listed.push(descriptor);
+        listed.push(descriptor.clone());
     }
     layout.edit_index(|index| index.manifests = listed).during(during())
 }

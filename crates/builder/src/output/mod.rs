@@ -1,5 +1,6 @@
 //! Where a finished image goes: registries, an OCI layout, a docker archive, digest files.
 
+mod annotations;
 mod archive;
 mod digest_file;
 mod layout;
@@ -10,8 +11,11 @@ mod replace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use attest::statement::Attestation;
 use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Raw, Reference};
 
+pub use annotations::{Annotation, AnnotationLevel};
+pub(crate) use annotations::{at as annotations_at, check as check_annotations};
 pub(crate) use archive::write_archive;
 pub use digest_file::DigestFile;
 pub(crate) use digest_file::write_digest_files;
@@ -19,6 +23,7 @@ pub(crate) use layout::write_layout;
 pub(crate) use metadata_file::{write_index_metadata, write_metadata_file};
 pub(crate) use push::Uploads;
 
+use crate::attestation::Attestations;
 use crate::image::{Image, Layer};
 
 /// What is to be done with the image.
@@ -45,10 +50,16 @@ pub struct Outputs {
     pub metadata_file: Option<PathBuf>,
     /// The media types of the image.
     pub format: ImageFormat,
-    /// Notes in the manifest.
-    pub annotations: BTreeMap<String, String>,
+    /// Notes in its documents.
+    pub annotations: Vec<Annotation>,
+    /// What is stated of it beside it.
+    pub attestations: Attestations,
     /// Not to ask repositories, before the build, whether they would take the image.
     pub skip_push_check: bool,
+    /// Say what its layers are, once it is made.
+    pub summarize_layers: bool,
+    /// The image is one that the caller will list in an index.
+    pub in_index: bool,
     /// A tag that is there and cannot be moved is no error.
     pub keep_immutable_tags: bool,
 }
@@ -60,6 +71,8 @@ pub(crate) struct Finished {
     pub(crate) manifest: Raw<Manifest>,
     pub(crate) config: Raw<ImageConfig>,
     pub(crate) layers: Vec<Layer>,
+    /// What is stated of it.
+    pub(crate) attestation: Option<Attestation>,
 }
 
 impl Finished {
@@ -68,7 +81,7 @@ impl Finished {
         image: Image,
         created: &str,
         format: ImageFormat,
-        annotations: &BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
     ) -> Self {
         let Image { mut config, layers, made_at } = image;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
@@ -77,9 +90,19 @@ impl Finished {
         let descriptor = Descriptor::of(format.config(), &config);
         let blobs = layers.iter().map(|layer| layer.descriptor_in(format)).collect();
         let mut manifest = Manifest::new(format.manifest(), descriptor, blobs);
-        manifest.annotations.clone_from(annotations);
+        manifest.annotations = annotations;
         let manifest = Raw::write(manifest);
-        Finished { format, manifest, config, layers }
+        Finished { format, manifest, config, layers, attestation: None }
+    }
+
+    /// The descriptor of the manifest, with the platform and its notes, as a layout has it.
+    pub(crate) fn listed(&self, annotations: &[Annotation]) -> Descriptor {
+        let platform = self.config.value().platform();
+        let mut descriptor = self.descriptor();
+        descriptor.annotations =
+            annotations_at(annotations, AnnotationLevel::ManifestDescriptor, Some(&platform));
+        descriptor.platform = Some(platform);
+        descriptor
     }
 
     /// The descriptor of the manifest.

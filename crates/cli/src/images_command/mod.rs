@@ -1,6 +1,8 @@
-//! Commands on whole images: `copy`, `digest`, `ls`, and `manifest` for indexes.
+//! Commands on whole images: `copy`, `digest`, `inspect`, `ls`, `verify`, and `manifest` for indexes.
 
+mod inspect;
 mod manifest;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +14,9 @@ use images::{Location, Selection};
 use oci::{ManifestOrIndex, Platform, Reference};
 use registry::Client;
 
+pub(crate) use inspect::{InspectArgs, run as inspect};
 pub(crate) use manifest::{ManifestCommand, run as manifest};
+pub(crate) use verify::{VerifyArgs, run as verify, signing_key};
 
 use crate::registry_args::RegistryArgs;
 use crate::values::path;
