@@ -1,5 +1,5 @@
-//! Who we are, from the command line to the registry: every place for credentials with a registry that wants some, and
-//! buckets as contexts.
+//! Who we are, from the command line to the registry: every place for credentials, with registries that want a password, a
+//! token, a certificate, and with some that only look like those of a cloud.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -7,9 +7,9 @@
     reason = "shared with tests of crates, which fail by panicking"
 )]
 
-#[path = "../crates/objects/tests/support/emulator.rs"]
+#[path = "../crates/registry/tests/support/fake.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with tests of crates")]
-mod emulator;
+mod fake;
 #[path = "../crates/registry/tests/support/real.rs"]
 #[allow(
     dead_code,
@@ -22,13 +22,14 @@ mod real;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::Bako;
+use e2e::authority::{Authority, Pair};
 use e2e::process::{Finished, finish};
-use emulator::Emulator;
-use real::{Real, Setup};
+use e2e::token_server::TokenServer;
+use e2e::{Bako, require};
+use fake::{Body, Fake, Reply, Seen};
+use real::{Real, Setup, Token};
 use tempfile::TempDir;
 
 /// The password of the registry's only user, `user`.
@@ -186,73 +187,191 @@ fn every_place_for_credentials() -> Result<()> {
     Ok(())
 }
 
-/// An archive of these entries: `name=text`, a name that ends with a slash, or `name->target`.
-fn archive(folder: &Path, script: &str) -> Result<Vec<u8>> {
-    let tar = folder.join("made.tar");
-    let python = format!(
-        "import io,sys,tarfile\nt=tarfile.open(sys.argv[1],'w:gz')\ndef f(n,d):\n i=tarfile.TarInfo(n); i.size=len(d); t.addfile(i,io.BytesIO(d))\ndef l(n,d):\n i=tarfile.TarInfo(n); i.type=tarfile.SYMTYPE; i.linkname=d; t.addfile(i)\n{script}\nt.close()"
-    );
-    finish(std::process::Command::new("python3").args(["-c", &python]).arg(&tar))?.success()?;
-    Ok(fs::read(tar)?)
-}
-
+/// TLS by an authority of its own, a certificate of the client and a password, all at once.
 #[test]
-fn a_bucket_is_a_context() -> Result<()> {
-    let Some(moto) = Emulator::start("moto_server", &["-H", "127.0.0.1", "-p", "$PORT"], &[]) else {
+fn a_registry_that_wants_everything() -> Result<()> {
+    if !require(&["openssl"]) {
         return Ok(());
-    };
-    let site = Site::new()?;
-    let outside = site.path("outside");
-    fs::create_dir(&outside)?;
-    let good = archive(site.home.path(), "f('Dockerfile',b'FROM scratch\\nCOPY . /\\n')\nf('a',b'a')")?;
-    let hostile = archive(
-        site.home.path(),
-        &format!(
-            "f('Dockerfile',b'FROM scratch\\nCOPY . /\\n')\nf('../../outside/x',b'x')\nf('{0}/y',b'y')\nl('l','{0}')\nf('l/z',b'z')",
-            outside.display()
-        ),
-    )?;
-    ensure!(moto.send("PUT", "/bucket", &[], b"").0 == 200);
-    for (name, bytes) in [
-        ("good.tar.gz", &good),
-        ("hostile.tar.gz", &hostile),
-        ("broken.tar.gz", &good[..good.len() / 2].to_vec()),
-    ] {
-        ensure!(moto.send("PUT", &format!("/bucket/{name}"), &[], bytes).0 == 200);
     }
-    let endpoint = format!("http://{}", moto.address);
-    let build = |name: &str, code: i32, says: &str| -> Result<()> {
-        let variables = [
-            ("S3_ENDPOINT", endpoint.as_str()),
-            ("S3_FORCE_PATH_STYLE", "true"),
-            ("AWS_ACCESS_KEY_ID", "AKID"),
-            ("AWS_SECRET_ACCESS_KEY", PASSWORD),
-            ("AWS_REGION", "eu-central-1"),
-        ];
-        let context = format!("s3://bucket/{name}");
-        let layout = format!("~/{name}.layout");
-        let built =
-            site.run("", &variables, &["--context", &context, "--no-push", "--oci-layout-path", &layout])?;
-        ensure!(built.code == code && built.stderr.contains(says), "{name}: {} {}", built.code, built.stderr);
-        ensure!(fs::read_dir(&outside)?.count() == 0, "{name} has written outside");
-        let left: Vec<_> = fs::read_dir(site.path("work"))?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()?;
-        ensure!(left == [".keep"], "{name} has left {left:?}");
+    let (ours, theirs) = (Authority::new()?, Authority::new()?);
+    let server = ours.issue("registry", "DNS:localhost,IP:127.0.0.1")?;
+    let client = ours.issue("client", "DNS:client")?;
+    let trusted = ours.own().certificate;
+    let setup = Setup {
+        login: true,
+        tls: Some((&server.certificate, &server.key)),
+        client_authority: Some(&trusted),
+        ..Setup::default()
+    };
+    let Some(registry) = Real::start(&setup) else { return Ok(()) };
+    let r = registry.address.as_str();
+    let shown = |pair: &Pair| format!("$R={},{}", pair.certificate.display(), pair.key.display());
+    let client = shown(&client);
+    let (ca, other_ca) =
+        (format!("$R={}", trusted.display()), format!("$R={}", theirs.own().certificate.display()));
+    let elsewhere = ca.replace("$R", "127.0.0.1:1");
+    let bundle = trusted.display().to_string();
+    let (certificate, shows) = ("--registry-certificate", "--registry-client-cert");
+    let all = [certificate, ca.as_str(), shows, client.as_str()];
+    let wrong = format!(r#"{{"auths":{{"{r}":{{"username":"user","password":"wrong"}}}}}}"#);
+    let right = config(r);
+    let check = |login: &str,
+                 variables: &[(&str, &str)],
+                 arguments: &[&str],
+                 says: Option<&str>|
+     -> Result<()> {
+        let site = Site::new()?;
+        site.write(".docker/config.json", login)?;
+        site.write("again/Dockerfile", &format!("FROM {r}/team/app:1\nCOPY --from={r}/team/app:1 /a /b\n"))?;
+        let to = ["--destination", "$R/team/app:1"];
+        let built = site.run(r, variables, &[&["--context", "~/context"][..], &to, arguments].concat())?;
+        let Some(says) = says else {
+            built.success()?;
+            return site
+                .run(r, variables, &[&["--context", "~/again"][..], &to, arguments].concat())?
+                .success()
+                .map(drop);
+        };
+        ensure!(built.code == 1 && built.stderr.contains(says), "{arguments:?}: {says}: {}", built.stderr);
         Ok(())
     };
-    build("good.tar.gz", 0, "")?;
-    build("hostile.tar.gz", 0, "")?;
-    build("broken.tar.gz", 1, "broken.tar.gz")?;
-    build("missing.tar.gz", 1, "status 404 (Not Found): NoSuchKey")?;
-    // The archive itself is no file of the context.
-    let index = fs::read_to_string(site.path("good.tar.gz.layout/index.json"))?;
-    ensure!(index.contains("sha256:"), "{index}");
-    let found = finish(std::process::Command::new("sh").arg("-c").arg(format!(
-        "for blob in {}/blobs/sha256/*; do tar tzf $blob 2>/dev/null; done | sort",
-        site.path("good.tar.gz.layout").display()
-    )))?;
-    let names: Vec<&str> = found.stdout.lines().collect();
-    ensure!(names == ["Dockerfile", "a"], "{names:?}");
+    check(&right, &[], &all, None)?;
+    check(&right, &[("SSL_CERT_FILE", &bundle)], &[shows, &client], None)?;
+    check(&right, &[], &["--skip-tls-verify-registry", "$R", shows, &client], None)?;
+    check(&right, &[], &["--skip-tls-verify", shows, &client], None)?;
+    let not_ours = Some("--registry-certificate 127.0.0.1");
+    check(&right, &[], &[shows, &client], not_ours)?;
+    check(&right, &[], &[certificate, &other_ca, shows, &client], not_ours)?;
+    check(&right, &[], &[certificate, &elsewhere, shows, &client], not_ours)?;
+    check(&right, &[], &["--skip-tls-verify-registry", "127.0.0.1:1", shows, &client], not_ours)?;
+    check(&wrong, &[], &all, Some("did not accept user user of"))?;
+    check("{}", &[], &all, Some("no credentials matched"))
+}
+
+/// Debian's registry with a service that gives out tokens for it.
+#[test]
+fn a_token_service() -> Result<()> {
+    if !require(&["openssl"]) {
+        return Ok(());
+    }
+    let authority = Authority::new()?;
+    // `user` with the password, and `reader` with `may-read`.
+    let service = TokenServer::start(&authority, "Basic dXNlcjpodW50ZXIy", "Basic cmVhZGVyOm1heS1yZWFk")?;
+    let bundle = authority.own().certificate;
+    let token = Token { realm: &service.realm, bundle: &bundle };
+    let Some(registry) = Real::start(&Setup { token: Some(token), ..Setup::default() }) else {
+        return Ok(());
+    };
+    let r = registry.address.as_str();
+    let check = |login: &str, arguments: &[&str], says: Option<&str>| -> Result<()> {
+        let site = Site::new()?;
+        site.write(".docker/config.json", login)?;
+        site.write("again/Dockerfile", &format!("FROM {r}/team/app:1\nCOPY --from={r}/team/app:1 /a /b\n"))?;
+        let built = site.run(r, &[], arguments)?;
+        match says {
+            None => built.success().map(drop),
+            Some(says) => {
+                ensure!(built.code == 1 && built.stderr.contains(says), "{arguments:?}: {}", built.stderr);
+                Ok(())
+            }
+        }
+    };
+    let user = |name: &str, password: &str| {
+        format!(r#"{{"auths":{{"{r}":{{"username":"{name}","password":"{password}"}}}}}}"#)
+    };
+    let push = ["--context", "~/context", "--destination", "$R/team/app:1"];
+    let pull = ["--context", "~/again", "--no-push"];
+    check(&config(r), &push, None)?;
+    let pushes = service.scopes();
+    ensure!(
+        pushes.iter().any(|scope| scope.contains("repository:team/app:") && scope.contains("push"))
+            && pushes.iter().all(|scope| scope.is_empty() || scope.starts_with("repository:team/app:")),
+        "{pushes:?}"
+    );
+    check(&user("reader", "may-read"), &pull, None)?;
+    check(&user("reader", "may-read"), &push, Some("did not accept user reader of"))?;
+    check(&user("user", "guessed"), &push, Some("did not accept user user of"))?;
+    check(&user("user", "guessed"), &pull, Some("did not accept user user of"))?;
+    check("{}", &push, Some("no credentials matched"))
+}
+
+/// Registries whose names only look like a cloud's: whatever they ask for, they see no credential, and no cloud is asked
+/// for one. Every host is reached by a proxy, which sees all there is.
+#[test]
+fn look_alikes_get_nothing() -> Result<()> {
+    let wants = |seen: &Seen, _: &mut Body<'_>| {
+        let host = seen.header("host").to_owned();
+        match seen.line().as_str() {
+            line if line.starts_with("CONNECT ") => Reply::new(200),
+            line if line.contains("/v2/") => {
+                let realm = format!(r#"Bearer realm="http://{host}/oauth2/token",service="{host}""#);
+                Reply::new(401)
+                    .header("www-authenticate", realm)
+                    .header("docker-distribution-api-version", "registry/2.0")
+            }
+            // The registry's own token service lets nobody in.
+            line if line.starts_with("GET ") && line.contains("/oauth2/token") => Reply::new(401),
+            // A cloud's answer, if one is asked.
+            _ => Reply::new(200)
+                .body(r#"{"access_token":"of-a-cloud","token":"of-a-cloud","expires_in":"3599"}"#),
+        }
+    };
+    let asked = |registry: &str| -> Result<Vec<Seen>> {
+        let fake = Fake::start(wants);
+        let here = format!("http://{}", fake.address);
+        let variables = [
+            ("http_proxy", here.as_str()),
+            ("https_proxy", &here),
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", PASSWORD),
+            ("AWS_ENDPOINT_URL", &here),
+            ("AZURE_CLIENT_ID", "client"),
+            ("AZURE_TENANT_ID", "tenant"),
+            ("AZURE_CLIENT_SECRET", PASSWORD),
+            ("AZURE_AUTHORITY_HOST", &here),
+            ("GCE_METADATA_HOST", &fake.address),
+        ];
+        let site = Site::new()?;
+        // What belongs to the right name, and to no other.
+        let all = ["mine.azurecr.io", "gcr.io", "registry.example"]
+            .map(|host| format!(r#""{host}":{{"auth":"dXNlcjpodW50ZXIy"}}"#));
+        site.write(".docker/config.json", &format!(r#"{{"auths":{{{}}}}}"#, all.join(",")))?;
+        let destination = format!("{registry}/app:1");
+        let plain = ["--insecure-registry", registry, "--destination", &destination];
+        let built = site.run("", &variables, &[&["--context", "~/context"][..], &plain].concat())?;
+        ensure!(built.code == 1, "{registry}: {}", built.stderr);
+        Ok(fake.seen())
+    };
+    let is_told = |seen: &Seen| {
+        seen.headers.contains_key("authorization")
+            || seen.headers.values().any(|value| value.contains(PASSWORD) || value.contains("of-a-cloud"))
+            || ["metadata", "/tenant/", "exchange"].iter().any(|part| seen.path.contains(part))
+            || seen.method == "POST" && !seen.path.contains("/v2/")
+    };
+    for registry in [
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com:8443",
+        "evil-dkr.ecr.eu-central-1.amazonaws.com",
+        "mine.azurecr.io.evil.example",
+        "azurecr.io.evil.example",
+        "mine-azurecr.io",
+        "gcr.io.evil.example",
+        "evilgcr.io",
+        "europe-docker.pkg.dev.evil.example",
+        "registry.example.evil.example",
+        "xregistry.example",
+    ] {
+        let seen = asked(registry)?;
+        ensure!(seen.iter().any(|seen| seen.path.contains("/v2/")), "{registry} was not asked: {seen:?}");
+        let told: Vec<&Seen> = seen.iter().filter(|seen| is_told(seen)).collect();
+        ensure!(told.is_empty(), "{registry} was told: {told:?}");
+    }
+    // The right names are told, so that the others are a test.
+    for registry in
+        ["123456789012.dkr.ecr.eu-central-1.amazonaws.com", "mine.azurecr.io", "gcr.io", "registry.example"]
+    {
+        let seen = asked(registry)?;
+        ensure!(seen.iter().any(is_told), "{registry}: {seen:?}");
+    }
     Ok(())
 }

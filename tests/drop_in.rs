@@ -6,11 +6,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::process::{Finished, finish};
 use e2e::web::Web;
-use e2e::{Bako, Registry, bases, image, program, require};
+use e2e::{Bako, Image, Registry, bases, image, own, pod, program, require};
 use tempfile::TempDir;
 
 struct Fixture {
@@ -157,16 +158,58 @@ fn what_is_in_the_manifest() -> Result<()> {
     Ok(())
 }
 
-/// The same bytes at two times, without SOURCE_DATE_EPOCH.
+/// The same bytes whatever the times of files are, in the context and in what a RUN makes, without SOURCE_DATE_EPOCH.
 #[test]
 fn reproducible() -> Result<()> {
-    let fixture = Fixture::new(SMALL)?;
-    let first =
-        program::digest(&fixture.build(&["--no-push", "--reproducible", "--oci-layout-path=one"])?)?;
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    assert_eq!(program::digest(&fixture.build(&["--no-push", "--reproducible"])?)?, first);
+    let dockerfile = "FROM BASE\nCOPY file.txt /\n\
+        RUN --mount=type=secret,id=time,required cp /file.txt /again.txt && touch -d @$(cat /run/secrets/time) /again.txt\n";
+    let fixture = Fixture::new(dockerfile)?;
+    let destination = fixture.registry.reference("app");
+    let build = |seconds: u64| -> Result<String> {
+        let file = fs::File::options().write(true).open(fixture.path("context/file.txt"))?;
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))?;
+        fs::write(fixture.path("time"), seconds.to_string())?;
+        let secret = format!("id=time,src={}", fixture.path("time").display());
+        let arguments = ["-d", &destination, "--reproducible", "--oci-layout-path=one", "--secret", &secret];
+        program::digest(&fixture.build(&arguments)?)
+    };
+    let first = build(1_500_000_000)?;
+    assert_eq!(build(1_600_000_000)?, first);
     let listed = fs::read_to_string(fixture.path("one/index.json"))?;
     ensure!(listed.contains(&first), "{listed}");
+    let created = &fixture.registry.config("app", "latest")?["created"];
+    assert_eq!(created, "1970-01-01T00:00:00Z", "the clock is in no image");
+    Ok(())
+}
+
+/// Where Kubernetes reads why a container ended: a file of the node that is mounted there. It says which image was made,
+/// and nothing of one that was not.
+#[test]
+fn the_termination_log() -> Result<()> {
+    if !require(image::JUDGES) || !require(&["runc"]) {
+        return Ok(());
+    }
+    let fixture = Fixture::new(SMALL)?;
+    let executor = Image::pull(&own::image(&fixture.bako, &fixture.registry, "executor")?)?;
+    let log = fixture.path("termination-log");
+    for (tag, further, code) in [("good", "true", 0), ("bad", "exit 3", 3)] {
+        fs::write(&log, "")?;
+        fs::write(
+            fixture.path("context/Dockerfile"),
+            format!("FROM {}\nRUN {further}\n", fixture.registry.reference("busybox")),
+        )?;
+        let destination = fixture.registry.reference(&format!("app:{tag}"));
+        let ran = executor.run_with(|spec| {
+            let command =
+                ["/kaniko/executor", "--destination", &destination, "--digest-file=/dev/termination-log"];
+            pod::unprivileged(spec, &command);
+            pod::volume(spec, &fixture.path("context"), "/workspace");
+            pod::volume(spec, &log, "/dev/termination-log");
+        })?;
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        let expected = if code == 0 { fixture.registry.digest("app", tag)? } else { String::new() };
+        assert_eq!(fs::read_to_string(&log)?, expected, "{tag}");
+    }
     Ok(())
 }
 

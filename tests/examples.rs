@@ -15,12 +15,47 @@ fn example(name: &str) -> PathBuf {
     host::repository().join("examples").join(name)
 }
 
-/// Builds a context and pushes it; the reference.
-fn build(bako: &Bako, context: &Path, reference: &str, arguments: &[&str]) -> Result<()> {
-    let work = tempfile::tempdir()?;
-    let mut build = bako.build(context);
-    build.args(["--destination", reference, "--work-dir"]).arg(work.path()).args(arguments);
-    finish(&mut build)?.success().map(drop)
+/// What every example is tried with: bako, and a registry that has a base.
+struct Site {
+    bako: Bako,
+    registry: Registry,
+    /// The reference of `busybox`.
+    base: String,
+}
+
+impl Site {
+    /// Nothing where what the test needs, or a judge of images, is not here.
+    fn new(needs: &[&str]) -> Result<Option<Self>> {
+        if !require(image::JUDGES) || !require(&["runc"]) || !require(needs) {
+            return Ok(None);
+        }
+        Self::made().map(Some)
+    }
+
+    fn made() -> Result<Self> {
+        let bako = Bako::built()?;
+        let registry = Registry::ours(&bako)?;
+        let base = bases::busybox(&bako, &registry)?;
+        Ok(Self { bako, registry, base })
+    }
+
+    /// Builds a context and pushes it.
+    fn build(&self, context: &Path, reference: &str, arguments: &[&str]) -> Result<()> {
+        let work = tempfile::tempdir()?;
+        let mut build = self.bako.build(context);
+        build.args(["--destination", reference, "--work-dir"]).arg(work.path()).args(arguments);
+        finish(&mut build)?.success().map(drop)
+    }
+
+    /// One of bako's own images; its reference.
+    fn own(&self, target: &str) -> Result<String> {
+        own::image(&self.bako, &self.registry, target)
+    }
+
+    /// What an image of the registry prints.
+    fn run(&self, name: &str) -> Result<String> {
+        Ok(Image::pull(&self.registry.reference(name))?.run()?.success()?.stdout)
+    }
 }
 
 /// A context that needs no base from elsewhere.
@@ -34,13 +69,8 @@ fn small_context(folder: &Path, base: &str) -> Result<()> {
 
 #[test]
 fn busybox_base() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let reference = bases::busybox(&bako, &registry)?;
-    let ran = Image::pull(&reference)?.run_with(|spec| {
+    let Some(site) = Site::new(&[])? else { return Ok(()) };
+    let ran = Image::pull(&site.base)?.run_with(|spec| {
         spec["process"]["args"] = serde_json::json!(["sh", "-c", "echo from $(readlink /bin/sh)"]);
     })?;
     assert_eq!(ran.success()?.stdout, "from busybox\n");
@@ -49,14 +79,9 @@ fn busybox_base() -> Result<()> {
 
 #[test]
 fn quickstart() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    let reference = registry.reference("quickstart:latest");
-    build(&bako, &example("quickstart"), &reference, &["--build-arg", &format!("BASE={base}")])?;
+    let Some(site) = Site::new(&[])? else { return Ok(()) };
+    let reference = site.registry.reference("quickstart:latest");
+    site.build(&example("quickstart"), &reference, &["--build-arg", &format!("BASE={}", site.base)])?;
     let ran = Image::pull(&reference)?.run()?.success()?;
     let expected = "quickstart: built without a daemon, run by uid 1000\nHello, world!\nHello, Kaniko!\n";
     assert_eq!(ran.stdout, expected);
@@ -66,9 +91,7 @@ fn quickstart() -> Result<()> {
 /// The agent's container as the pod has it, and the command of the Jenkinsfile in it; twice, as the pod is kept.
 #[test]
 fn jenkins() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["podman", "runc"]) {
-        return Ok(());
-    }
+    let Some(site) = Site::new(&["podman"])? else { return Ok(()) };
     let text = fs::read_to_string(example("jenkins").join("Jenkinsfile"))?;
     let depth = |open, close| text.matches(open).count() == text.matches(close).count();
     ensure!(
@@ -83,17 +106,14 @@ fn jenkins() -> Result<()> {
         text.contains("container('kaniko')") && text.contains("yamlFile 'build-pod.yaml'"),
         "which container?"
     );
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    own::image(&bako, &registry, "debug")?;
-    alpine(&bako, &registry, &base)?;
+    site.own("debug")?;
+    alpine(&site)?;
 
-    let engine = Engine::new(&registry)?;
+    let engine = Engine::new(&site.registry)?;
     let workspace = engine.folder.path().join("workspace");
     fs::create_dir_all(workspace.join("out"))?;
     let dockerfile = fs::read_to_string(example("jenkins").join("Dockerfile3"))?;
-    fs::write(workspace.join("Dockerfile3"), dockerfile.replace("registry.example", &registry.address))?;
+    fs::write(workspace.join("Dockerfile3"), dockerfile.replace("registry.example", &site.registry.address))?;
     fs::copy(bases::busybox_binary()?, workspace.join("out/MinimalApi"))?;
 
     // Jenkins itself adds the volume with the workspace.
@@ -106,8 +126,10 @@ fn jenkins() -> Result<()> {
     );
     let container = engine.play(&pod, "kaniko")?;
     for number in ["7", "8"] {
-        let script =
-            format!("cd /home/jenkins/agent && {}", command.replace("registry.example", &registry.address));
+        let script = format!(
+            "cd /home/jenkins/agent && {}",
+            command.replace("registry.example", &site.registry.address)
+        );
         let variable = format!("BUILD_NUMBER={number}");
         let run = engine.podman(&["exec", "--env", &variable, &container, "sh", "-c", &script])?;
         run.success().with_context(|| format!("build {number}"))?;
@@ -115,19 +137,20 @@ fn jenkins() -> Result<()> {
     let left = engine.podman(&["exec", &container, "sh", "-c", "ls -A /tmp /var/tmp 2>&1"])?;
     ensure!(!left.stdout.contains("bako"), "left in the container: {}", left.stdout);
     for tag in ["7", "8"] {
-        let config = registry.config("minimalapi", tag)?;
+        let config = site.registry.config("minimalapi", tag)?;
         let config = &config["config"];
         assert_eq!(config["User"], "az");
         assert_eq!(config["Entrypoint"], serde_json::json!(["./MinimalApi"]));
         assert_eq!(config["ExposedPorts"], serde_json::json!({"8080/tcp": {}}));
-        let tree = Image::pull(&registry.reference(&format!("minimalapi:{tag}")))?.tree()?;
+        let tree = Image::pull(&site.registry.reference(&format!("minimalapi:{tag}")))?.tree()?;
         ensure!(tree.contains_key("/app/MinimalApi"), "{:?}", tree.keys());
     }
     Ok(())
 }
 
 /// busybox with Alpine's `addgroup` and `adduser`, which Debian's busybox is built without, as `alpine:3.15`.
-fn alpine(bako: &Bako, registry: &Registry, base: &str) -> Result<()> {
+fn alpine(site: &Site) -> Result<()> {
+    let base = &site.base;
     let context = tempfile::tempdir()?;
     // As the example calls them: `-g GID NAME` and `-D -G GROUP --uid UID NAME`.
     fs::write(
@@ -138,29 +161,24 @@ fn alpine(bako: &Bako, registry: &Registry, base: &str) -> Result<()> {
              echo \"$6:x:$5:34000::/home/$6:/bin/sh\" >> /etc/passwd\nEOF\n"
         ),
     )?;
-    build(bako, context.path(), &registry.reference("alpine:3.15"), &[])
+    site.build(context.path(), &site.registry.reference("alpine:3.15"), &[])
 }
 
 /// The job, run by gitlab-ci-local in the image that it names, with the variables that GitLab sets.
 #[test]
 fn gitlab_ci() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["podman", "runc", "git", "rsync"]) {
-        return Ok(());
-    }
+    let Some(site) = Site::new(&["podman", "git", "rsync"])? else { return Ok(()) };
     let Some(runner) = host::npm_program("gitlab-ci-local") else {
         e2e::skip("needs gitlab-ci-local from npm, which cargo xtask test installs");
         return Ok(());
     };
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    own::image(&bako, &registry, "debug")?;
-    let engine = Engine::new(&registry)?;
+    site.own("debug")?;
+    let engine = Engine::new(&site.registry)?;
     let project = engine.folder.path().join("project");
     fs::create_dir(&project)?;
-    small_context(&project, &base)?;
+    small_context(&project, &site.base)?;
     let text = fs::read_to_string(example("gitlab-ci").join(".gitlab-ci.yml"))?;
-    fs::write(project.join(".gitlab-ci.yml"), text.replace("registry.example", &registry.address))?;
+    fs::write(project.join(".gitlab-ci.yml"), text.replace("registry.example", &site.registry.address))?;
     e2e::web::run_git(&project, &["init", "-q", "-b", "main", "."])?;
     e2e::web::run_git(&project, &["add", "."])?;
     e2e::web::run_git(&project, &["commit", "-q", "-m", "one"])?;
@@ -172,36 +190,31 @@ fn gitlab_ci() -> Result<()> {
     command.env("NODE_OPTIONS", format!("--require {}", sets.display()));
     command.args(["build-image", "--container-executable", "podman", "--network", "host", "--no-color"]);
     // What copies the project into a volume; the usual one is on Docker Hub.
-    command.arg("--helper-image").arg(&base);
+    command.arg("--helper-image").arg(&site.base);
     for (name, value) in [
-        ("CI_REGISTRY", registry.address.as_str()),
+        ("CI_REGISTRY", site.registry.address.as_str()),
         ("CI_REGISTRY_USER", "user"),
         ("CI_REGISTRY_PASSWORD", "password"),
-        ("CI_REGISTRY_IMAGE", &registry.reference("group/project")),
+        ("CI_REGISTRY_IMAGE", &site.registry.reference("group/project")),
         ("CI_COMMIT_SHORT_SHA", "abcdef01"),
     ] {
         command.arg("--variable").arg(format!("{name}={value}"));
     }
     finish(&mut command)?.success()?;
-    assert_eq!(run_image(&registry, "group/project:abcdef01")?, "built\n");
+    assert_eq!(site.run("group/project:abcdef01")?, "built\n");
     Ok(())
 }
 
 /// The pods as they stand, and the pod of the job, played by podman with the secret; only names and paths differ.
 #[test]
 fn kubernetes() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["podman", "runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    let executor = own::image(&bako, &registry, "executor")?;
+    let Some(site) = Site::new(&["podman"])? else { return Ok(()) };
+    let executor = site.own("executor")?;
     for file in ["restricted.yaml", "baseline.yaml", "privileged.yaml", "job.yaml"] {
-        let engine = Engine::new(&registry)?;
+        let engine = Engine::new(&site.registry)?;
         let workspace = engine.folder.path().join("workspace");
         fs::create_dir(&workspace)?;
-        small_context(&workspace, &base)?;
+        small_context(&workspace, &site.base)?;
         let text = fs::read_to_string(example("kubernetes").join(file))?;
         let pod = if file == "job.yaml" { pod_of_job(&text)? } else { text };
         let pod = pod
@@ -212,7 +225,7 @@ fn kubernetes() -> Result<()> {
         let waited = engine.podman(&["wait", &container]);
         let logs = engine.podman(&["logs", &container])?;
         ensure!(waited?.success()?.stdout.trim() == "0", "{file}: {}{}", logs.stdout, logs.stderr);
-        assert_eq!(run_image(&registry, &format!("quickstart:{file}"))?, "built\n", "{file}");
+        assert_eq!(site.run(&format!("quickstart:{file}"))?, "built\n", "{file}");
     }
     Ok(())
 }
@@ -308,15 +321,10 @@ fn containers_conf(folder: &Path) -> Result<PathBuf> {
 /// The step of the task, with its parameters and paths in place of `$(...)`, in the image it names; then its script.
 #[test]
 fn tekton() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
+    let Some(site) = Site::new(&[])? else { return Ok(()) };
     let workspace = tempfile::tempdir()?;
-    small_context(workspace.path(), &base)?;
-    let reference = registry.reference("team/app:1");
+    small_context(workspace.path(), &site.base)?;
+    let reference = site.registry.reference("team/app:1");
     let text = fs::read_to_string(example("tekton").join("task.yaml"))?;
     let resolved = |word: &str| {
         word.replace("$(workspaces.source.path)", "/workspace")
@@ -335,16 +343,16 @@ fn tekton() -> Result<()> {
         .map(resolved)
         .collect();
     ensure!(words.len() == 4 && !words.join(" ").contains("$("), "{words:?}");
-    let executor = Image::pull(&own::image(&bako, &registry, "executor")?)?;
+    let executor = Image::pull(&site.own("executor")?)?;
     let arguments: Vec<&str> =
         std::iter::once("/kaniko/executor").chain(words.iter().map(String::as_str)).collect();
     in_pod(&executor, workspace.path(), &arguments)?.success()?;
-    assert_eq!(fs::read_to_string(workspace.path().join("digest"))?, registry.digest("team/app", "1")?);
+    assert_eq!(fs::read_to_string(workspace.path().join("digest"))?, site.registry.digest("team/app", "1")?);
 
     let (_, script) = text.split_once("      script: |\n").context("the second step is a script")?;
     let script: Vec<&str> = script.lines().map(str::trim).collect();
     ensure!(script[0] == "#!/busybox/sh", "{script:?}");
-    let debug = Image::pull(&own::image(&bako, &registry, "debug")?)?;
+    let debug = Image::pull(&site.own("debug")?)?;
     in_pod(&debug, workspace.path(), &["/busybox/sh", "-c", &resolved(&script[1..].join("\n"))])?
         .success()?;
     assert_eq!(fs::read_to_string(workspace.path().join("url"))?, reference);
@@ -354,24 +362,19 @@ fn tekton() -> Result<()> {
 /// The workflow's step, with the variables that GitHub sets, in the image that the job names.
 #[test]
 fn github_actions() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
+    let Some(site) = Site::new(&[])? else { return Ok(()) };
     let workspace = tempfile::tempdir()?;
-    small_context(workspace.path(), &base)?;
+    small_context(workspace.path(), &site.base)?;
     let text = fs::read_to_string(example("github-actions").join("workflow.yml"))?;
     let (_, script) = text.split_once("        run: |\n").context("the workflow has a step")?;
     fs::write(workspace.path().join("step.sh"), script)?;
-    let debug = Image::pull(&own::image(&bako, &registry, "debug")?)?;
+    let debug = Image::pull(&site.own("debug")?)?;
     let ran = debug.run_with(|spec| {
         // GitHub's own runner of steps: `sh -e {0}`.
         pod::unprivileged(spec, &["sh", "-e", "/workspace/step.sh"]);
         pod::volume(spec, workspace.path(), "/workspace");
         for (name, value) in [
-            ("REGISTRY", registry.address.as_str()),
+            ("REGISTRY", site.registry.address.as_str()),
             ("TOKEN", "password"),
             ("GITHUB_ACTOR", "somebody"),
             ("GITHUB_WORKSPACE", "/workspace"),
@@ -384,25 +387,24 @@ fn github_actions() -> Result<()> {
     })?;
     ran.success()?;
     let output = fs::read_to_string(workspace.path().join("output"))?;
-    assert_eq!(output, format!("digest={}\n", registry.digest("team/app", "0123abc")?));
+    assert_eq!(output, format!("digest={}\n", site.registry.digest("team/app", "0123abc")?));
     Ok(())
 }
 
 /// The script, as Skaffold calls it: with a push, and without one for a platform.
 #[test]
 fn skaffold() -> Result<()> {
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
+    let site = Site::made()?;
     let folder = tempfile::tempdir()?;
-    small_context(folder.path(), &base)?;
-    let image = registry.reference("app:v1");
+    small_context(folder.path(), &site.base)?;
+    let image = site.registry.reference("app:v1");
     let skaffold = fs::read_to_string(example("skaffold").join("skaffold.yaml"))?;
     ensure!(skaffold.contains("buildCommand: ./build.sh"), "skaffold.yaml names the script");
     let platform = format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
     for (push, platforms) in [("true", ""), ("false", platform.as_str())] {
         let mut command = Command::new(example("skaffold").join("build.sh"));
-        let path = format!("{}:{}", bako.program.parent().context("a folder")?.display(), "/usr/bin:/bin");
+        let path =
+            format!("{}:{}", site.bako.program.parent().context("a folder")?.display(), "/usr/bin:/bin");
         command.env("PATH", path).env("IMAGE", &image).env("PUSH_IMAGE", push).env("PLATFORMS", platforms);
         command.env("BUILD_CONTEXT", folder.path()).env("BUILDER_OUTPUT", folder.path().join("output"));
         command.env("TMPDIR", folder.path());
@@ -412,37 +414,32 @@ fn skaffold() -> Result<()> {
         assert_eq!(named, serde_json::json!({"name": image, "digest": digest.trim()}), "{push}");
         assert_eq!(folder.path().join("image.tar").exists(), push == "false");
     }
-    ensure!(registry.has_tag("app", "v1")?, "the image was to be pushed");
+    ensure!(site.registry.has_tag("app", "v1")?, "the image was to be pushed");
     Ok(())
 }
 
 /// The line, with podman; on this machine's network, as the registry is on loopback.
 #[test]
 fn one_liner() -> Result<()> {
-    if !require(image::JUDGES) || !require(&["podman", "runc"]) {
-        return Ok(());
-    }
-    let bako = Bako::built()?;
-    let registry = Registry::ours(&bako)?;
-    let base = bases::busybox(&bako, &registry)?;
-    own::image(&bako, &registry, "executor")?;
-    let engine = Engine::new(&registry)?;
+    let Some(site) = Site::new(&["podman"])? else { return Ok(()) };
+    site.own("executor")?;
+    let engine = Engine::new(&site.registry)?;
     let home = engine.folder.path();
     let context = home.join("context");
     fs::create_dir_all(home.join(".docker"))?;
     fs::create_dir(&context)?;
     fs::write(home.join(".docker/config.json"), "{\"auths\": {}}")?;
-    small_context(&context, &base)?;
+    small_context(&context, &site.base)?;
     let text = fs::read_to_string(example("one-liner").join("run.sh"))?
-        .replace("registry.example/bako:latest", &registry.reference("bako:executor"))
+        .replace("registry.example/bako:latest", &site.registry.reference("bako:executor"))
         .replace("run --rm", "run --rm --network host");
     let script = home.join("run.sh");
     fs::write(&script, text)?;
     let mut command = Command::new("sh");
-    command.arg(script).arg(registry.reference("app:1.0")).current_dir(&context);
+    command.arg(script).arg(site.registry.reference("app:1.0")).current_dir(&context);
     command.env("ENGINE", "podman").env("HOME", home).envs(engine.environment.iter().cloned());
     finish(&mut command)?.success()?;
-    assert_eq!(run_image(&registry, "app:1.0")?, "built\n");
+    assert_eq!(site.run("app:1.0")?, "built\n");
     Ok(())
 }
 
@@ -452,10 +449,6 @@ fn in_pod(image: &Image, workspace: &Path, arguments: &[&str]) -> Result<Finishe
         pod::unprivileged(spec, arguments);
         pod::volume(spec, workspace, "/workspace");
     })
-}
-
-fn run_image(registry: &Registry, name: &str) -> Result<String> {
-    Ok(Image::pull(&registry.reference(name))?.run()?.success()?.stdout)
 }
 
 #[test]

@@ -105,6 +105,19 @@ fn a_registry_that_is_not_there() -> Result<()> {
     check("FROM 127.0.0.1:1/nothing:here\nRUN true\n", &[], &["Dockerfile:1", "127.0.0.1:1/nothing:here"])
 }
 
+/// RFC 6761: no name below `invalid` is anybody's. It is asked for again, as a name server may fail for a while.
+#[test]
+fn a_registry_whose_name_is_nobody_s() -> Result<()> {
+    let says = ["Dockerfile:1", "its name cannot be resolved", "nobody.invalid"];
+    check("FROM nobody.invalid/base:1\nRUN true\n", &[], &says)
+}
+
+#[test]
+fn a_context_whose_host_is_nobody_s() -> Result<()> {
+    let says = ["its name cannot be resolved", "nobody.invalid"];
+    check("FROM scratch\n", &["--context", "https://nobody.invalid/context.tar"], &says)
+}
+
 #[test]
 fn a_stage_that_does_not_exist() -> Result<()> {
     check("FROM BASE AS build\n", &["--target", "buidl"], &["buidl", "build"])

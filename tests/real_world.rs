@@ -22,7 +22,9 @@ fn check(name: &str, dockerfile: &str, prepare: impl FnOnce(&Path) -> Result<()>
     let folder = tempfile::tempdir()?;
     let context = folder.path().join("context");
     fs::create_dir(&context)?;
-    machine_settings(&context)?;
+    let machine = context.join("machine");
+    fs::create_dir(&machine)?;
+    bases::machine_settings(&machine)?;
     prepare(&context)?;
     fs::write(context.join("Dockerfile"), dockerfile)?;
     let reference = registry.reference(&format!("{name}:latest"));
@@ -31,27 +33,6 @@ fn check(name: &str, dockerfile: &str, prepare: impl FnOnce(&Path) -> Result<()>
     build.arg(folder.path().join("work"));
     finish(&mut build)?.success()?;
     Ok(Some(Image::pull(&reference)?.run()?.success()?.stdout))
-}
-
-/// Puts into `machine/` what clients on this machine are told about their registries and certificates.
-fn machine_settings(context: &Path) -> Result<()> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let folder = context.join("machine");
-    fs::create_dir(&folder)?;
-    let joined = |files: &[String]| -> String {
-        files.iter().filter_map(|file| fs::read_to_string(file).ok()).map(|text| text + "\n").collect()
-    };
-    let pip =
-        ["/etc/pip.conf".to_owned(), format!("{home}/.config/pip/pip.conf"), format!("{home}/.pip/pip.conf")];
-    // pip takes one section once: the file nearest to the user decides.
-    let pip = pip.iter().rev().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-    fs::write(folder.join("pip.conf"), pip)?;
-    fs::write(folder.join("npmrc"), joined(&["/etc/npmrc".to_owned(), format!("{home}/.npmrc")]))?;
-    fs::write(
-        folder.join("ca-certificates.crt"),
-        joined(&["/etc/ssl/certs/ca-certificates.crt".to_owned()]),
-    )?;
-    Ok(())
 }
 
 #[test]

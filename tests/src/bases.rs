@@ -169,17 +169,41 @@ pub fn debian(base: Debian<'_>) -> Result<PathBuf> {
 
 /// Makes a Debian base and puts it into a registry as `name:latest`; its reference.
 pub fn push_debian(bako: &Bako, registry: &Registry, base: Debian<'_>) -> Result<String> {
+    let reference = registry.reference(&format!("{}:latest", base.name));
+    push_debian_as(bako, base, std::slice::from_ref(&reference))?;
+    Ok(reference)
+}
+
+/// Makes a Debian base and gives it these references.
+pub fn push_debian_as(bako: &Bako, base: Debian<'_>, references: &[String]) -> Result<()> {
     let archive = debian(base)?;
     let context = tempfile::tempdir()?;
-    let reference = registry.reference(&format!("{}:latest", base.name));
     fs::write(context.path().join("Dockerfile"), "FROM scratch\nADD base.tar /\nCMD [\"/bin/sh\"]\n")?;
     fs::hard_link(&archive, context.path().join("base.tar"))
         .or_else(|_| fs::copy(&archive, context.path().join("base.tar")).map(drop))?;
     let work = tempfile::tempdir()?;
     let mut build = bako.build(context.path());
-    build.args(["--destination", &reference, "--insecure", "--work-dir"]).arg(work.path());
-    finish(&mut build)?.success().context("build the Debian base")?;
-    Ok(reference)
+    build.args(references.iter().flat_map(|reference| ["--destination", reference]));
+    build.args(["--insecure", "--work-dir"]).arg(work.path());
+    finish(&mut build)?.success().context("build the Debian base").map(drop)
+}
+
+/// Puts into a folder what clients on this machine are told about their registries and certificates: `pip.conf`,
+/// `npmrc` and `ca-certificates.crt`.
+pub fn machine_settings(folder: &Path) -> Result<()> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let joined = |files: &[String]| -> String {
+        files.iter().filter_map(|file| fs::read_to_string(file).ok()).map(|text| text + "\n").collect()
+    };
+    let pip =
+        ["/etc/pip.conf".to_owned(), format!("{home}/.config/pip/pip.conf"), format!("{home}/.pip/pip.conf")];
+    // pip takes one section once: the file nearest to the user decides.
+    let pip = pip.iter().rev().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    fs::write(folder.join("pip.conf"), pip)?;
+    fs::write(folder.join("npmrc"), joined(&["/etc/npmrc".to_owned(), format!("{home}/.npmrc")]))?;
+    let bundle = joined(&["/etc/ssl/certs/ca-certificates.crt".to_owned()]);
+    fs::write(folder.join("ca-certificates.crt"), bundle)?;
+    Ok(())
 }
 
 /// The files of apt's configuration that name this distribution's own archive.

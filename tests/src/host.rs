@@ -31,6 +31,7 @@ fn package(program: &str) -> &str {
     match program {
         "busybox" => "busybox-static",
         "newuidmap" => "uidmap",
+        "tinyproxy" => "tinyproxy-bin",
         other => other,
     }
 }

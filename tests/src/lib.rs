@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "a skipped test says so, with its reason, on stderr")]
 
+pub mod authority;
 pub mod bases;
 pub mod browser;
 pub mod case;
@@ -17,9 +18,12 @@ pub mod own;
 pub mod pod;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod registry;
 pub mod site;
 pub mod stock;
+pub mod token_server;
+pub mod toolchains;
 pub mod tree;
 pub mod web;
 

@@ -44,6 +44,15 @@ impl Registry {
         })
     }
 
+    /// Bako's own registry over a folder that stays, and that others may serve at the same time.
+    pub fn of_folder(bako: &Bako, images: &Path) -> Result<Self> {
+        Self::start(|_, address| {
+            let mut command = bako.command();
+            command.args(["registry", "serve", "--listen", address, "--dir"]).arg(images);
+            Ok(command)
+        })
+    }
+
     /// Debian's registry.
     pub fn debian() -> Result<Self> {
         let program = host::find("docker-registry").context("docker-registry is not installed")?;

@@ -160,6 +160,8 @@ fn places(environment: &Environment, uid: u32) -> Vec<(PathBuf, bool)> {
         (environment.path("REGISTRY_AUTH_FILE"), true),
         (environment.path("DOCKER_CONFIG"), false),
         (below_home(".docker"), false),
+        // Kaniko's `DOCKER_CONFIG` follows its directory.
+        (environment.path("KANIKO_DIR").map(|path| path.join(".docker")), false),
         (Some(PathBuf::from("/kaniko/.docker")), false),
         (runtime.or_else(|| Some(PathBuf::from(format!("/run/containers/{uid}/auth.json")))), false),
         (config.or_else(|| below_home(".config/containers/auth.json")), false),

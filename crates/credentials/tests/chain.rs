@@ -91,6 +91,7 @@ async fn every_place() {
         (&[("DOCKER_CONFIG", "~/d/mine.json")], "d/mine.json", "user@~/d/mine.json"),
         (&[("DOCKER_CONFIG", "~/d")], "d/.dockerconfigjson", "user@~/d/.dockerconfigjson"),
         (&[("REGISTRY_AUTH_FILE", "~/a.json")], "a.json", "user@~/a.json"),
+        (&[("KANIKO_DIR", "~/k")], "k/.docker/config.json", "user@~/k/.docker/config.json"),
         (&[("XDG_RUNTIME_DIR", "~/run")], "run/containers/auth.json", "user@~/run/containers/auth.json"),
         (&[("XDG_CONFIG_HOME", "~/c")], "c/containers/auth.json", "user@~/c/containers/auth.json"),
         (&[], ".config/containers/auth.json", "user@~/.config/containers/auth.json"),

@@ -90,6 +90,9 @@ impl Error {
             ErrorKind::Status { status: 401 | 403, authorized: true, .. } => {
                 Some("the credentials given for this server are not accepted".to_owned())
             }
+            ErrorKind::Status { status: 407, .. } => {
+                Some("the proxy wants a login: a user and a password are a part of its URL".to_owned())
+            }
             ErrorKind::Unreachable { host, cause: Cause::Certificate, .. } => {
                 Some(format!("give the certificate of the authority that signs for {host}"))
             }

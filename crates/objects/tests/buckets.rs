@@ -171,6 +171,7 @@ async fn azure_blobs() {
         "--inMemoryPersistence",
         "--skipApiVersionCheck",
         "--silent",
+        "--disableTelemetry",
     ];
     let Some(emulator) = Emulator::start("azurite-blob", &arguments, &[]) else { return };
     let container = format!("/{ACCOUNT}/container");

@@ -205,6 +205,9 @@ impl Error {
             ErrorKind::Unreachable { registry, cause: Cause::PlainHttp, .. } => {
                 Some(format!("plain HTTP has to be allowed, as in --insecure-registry {registry}"))
             }
+            ErrorKind::Refused { status: 407, .. } => {
+                Some("the proxy wants a login: a user and a password are a part of its URL".to_owned())
+            }
             ErrorKind::TooManyRequests { .. } => {
                 Some("many registries allow more to who is logged in; a mirror or a cache helps too".to_owned())
             }

@@ -235,7 +235,8 @@ async fn tls() {
         let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
         let authority = path("client.pem");
         let client_authority = (name == "c").then_some(authority.as_path());
-        let real = Real::start(&Setup { login: false, tls: Some((&certificate, &key)), client_authority })?;
+        let real =
+            Real::start(&Setup { tls: Some((&certificate, &key)), client_authority, ..Setup::default() })?;
         Some((real.address.replace("127.0.0.1", "localhost"), real))
     };
     let (Some((a, _a)), Some((b, _b)), Some((c, _c))) = (start("a"), start("b"), start("c")) else { return };

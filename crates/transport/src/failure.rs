@@ -61,17 +61,22 @@ pub fn reason_of(error: &reqwest::Error) -> String {
         None if error.is_timeout() => return "it took too long".to_owned(),
         None => return "the request could not be sent".to_owned(),
     };
-    let mut resolving = false;
+    // What hyper calls the way that a proxy is asked for by CONNECT.
+    const BY_PROXY: &str = "tunnel error: ";
+    let (mut resolving, mut by_proxy) = (false, innermost.to_string().starts_with(BY_PROXY));
     while let Some(source) = innermost.source() {
         resolving |= innermost.to_string() == "dns error";
         innermost = source;
+        by_proxy |= innermost.to_string().starts_with(BY_PROXY);
     }
     let text = innermost.to_string();
+    let text = text.strip_prefix(BY_PROXY).unwrap_or(&text).to_owned();
     let text = match text.split_at_checked(1) {
         Some((first, rest)) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => {
             first.to_ascii_lowercase() + rest
         }
         _ => text,
     };
-    if resolving { format!("its name cannot be resolved: {text}") } else { text }
+    let text = if resolving { format!("its name cannot be resolved: {text}") } else { text };
+    if by_proxy { format!("the proxy does not lead there: {text}") } else { text }
 }

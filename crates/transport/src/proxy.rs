@@ -10,7 +10,7 @@ pub struct Proxies {
     pub http: Option<Secret>,
     /// For `https://`.
     pub https: Option<Secret>,
-    /// Hosts that are reached without, comma separated.
+    /// Hosts that are reached without, comma separated; `*` is all of them.
     pub no_proxy: Option<String>,
 }
 
@@ -27,6 +27,11 @@ impl Proxies {
         // The URL may hold a password, and the message would quote it.
         let unusable = |_| "the proxy's address is not a URL".to_owned();
         let with_exceptions = |proxy: reqwest::Proxy| proxy.no_proxy(no_proxy.clone());
-        http.into_iter().chain(https).map(|proxy| proxy.map(with_exceptions).map_err(unusable)).collect()
+        let proxies = http.into_iter().chain(https);
+        let proxies: Vec<_> =
+            proxies.map(|proxy| proxy.map(with_exceptions).map_err(unusable)).collect::<Result<_, _>>()?;
+        // For reqwest it is every name, and no address.
+        let nobody = self.no_proxy.as_deref().unwrap_or_default().split(',').any(|host| host.trim() == "*");
+        Ok(if nobody { Vec::new() } else { proxies })
     }
 }

@@ -1,5 +1,5 @@
 //! Development tasks: `cargo xtask demo`, `cargo xtask test`,
-//! `cargo xtask compare`, `cargo xtask bench`.
+//! `cargo xtask compare`, `cargo xtask bench`, `cargo xtask images`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the person who started them")]
 
@@ -7,6 +7,7 @@ mod bench;
 mod cargo;
 mod compare;
 mod demo;
+mod images;
 mod isolation;
 mod packages;
 mod skips;
@@ -25,6 +26,7 @@ usage: cargo xtask TASK
           `test isolation`: what RUN sees under every pod's settings and every isolation, as a table
   compare build every case with buildah too, and compare the images; `compare --help`
   bench   compare bako's speed with buildah's; `bench --help` lists the workloads
+  images  build bako's own images with a release build, and say how large they are and how fast they start
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         },
         "compare" => compare::run(rest),
         "bench" => bench::run(rest).map(|()| ExitCode::SUCCESS),
+        "images" => images::run().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

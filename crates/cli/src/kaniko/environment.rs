@@ -4,7 +4,10 @@ use super::entry::{Entry, Takes};
 
 /// Kaniko's own, then those of others that it reads too. Names with `<…>` are patterns.
 pub(crate) const ENVIRONMENT: &[Entry] = &[
-    Entry::honoured("KANIKO_DIR", "where a build works; --work-dir goes over it"),
+    Entry::honoured(
+        "KANIKO_DIR",
+        "where a build works, which --work-dir goes over; .docker/config.json in it is read",
+    ),
     Entry::honoured("KANIKO_NO_PUSH", ""),
     Entry::honoured("KANIKO_REGISTRY_MIRROR", "several, separated by commas"),
     Entry::honoured("KANIKO_REGISTRY_MAP", ""),

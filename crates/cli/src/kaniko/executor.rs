@@ -85,7 +85,10 @@ pub(crate) const EXECUTOR: &[Entry] = &[
         SWITCH,
         "instructions that change no file have no layer, as with BuildKit",
     ),
-    Entry::honoured("--kaniko-dir", "it is --work-dir: where a build works"),
+    Entry::honoured(
+        "--kaniko-dir",
+        "it is --work-dir: where a build works; for a config.json in it, set KANIKO_DIR",
+    ),
     Entry::moot(
         "--image-fs-extract-retry",
         NUMBER,

@@ -16,13 +16,12 @@ pub struct Emulator {
 
 /// The file of a program.
 fn find(program: &str) -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/emulators");
-    let own = [own.join("python/bin"), own.join("node/node_modules/.bin")];
+    // Packages are not all as deep in the repository.
+    let above =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("target/emulators"));
+    let own = above.flat_map(|own| [own.join("python/bin"), own.join("node/node_modules/.bin")]);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    own.into_iter()
-        .chain(std::env::split_paths(&path))
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    own.chain(std::env::split_paths(&path)).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 impl Emulator {

@@ -25,6 +25,15 @@ pub struct Setup<'a> {
     pub tls: Option<(&'a Path, &'a Path)>,
     /// Want a certificate signed by this one.
     pub client_authority: Option<&'a Path>,
+    /// Ask for tokens of a service.
+    pub token: Option<Token<'a>>,
+}
+
+/// A service `registry`, whose issuer is `test`.
+pub struct Token<'a> {
+    pub realm: &'a str,
+    /// The certificates of who may sign tokens.
+    pub bundle: &'a Path,
 }
 
 /// `user:hunter2` by bcrypt.
@@ -51,6 +60,10 @@ impl Real {
             if setup.login {
                 std::fs::write(directory.path().join("htpasswd"), LOGIN).unwrap();
                 writeln!(config, "auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}").unwrap();
+            }
+            if let Some(Token { realm, bundle }) = &setup.token {
+                let bundle = bundle.display();
+                writeln!(config, "auth: {{token: {{realm: '{realm}', service: registry, issuer: test, rootcertbundle: {bundle}}}}}").unwrap();
             }
             let file = directory.path().join("config.yml");
             std::fs::write(&file, config).unwrap();
