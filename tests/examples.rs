@@ -3,7 +3,9 @@
 //! Names of registries in them are replaced by one on loopback; a CI system's own variables are given.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -230,11 +232,64 @@ fn kubernetes() -> Result<()> {
     Ok(())
 }
 
+/// The pods of the indexed job, each as a cluster makes it, on nodes of two kinds; then the script that joins them. There
+/// is one kind here, so the second pod is told the platform that its node would have; it has nothing to run. kubectl
+/// answers what a cluster's would.
+#[test]
+fn kubernetes_on_nodes_of_several_kinds() -> Result<()> {
+    if !require(image::JUDGES) || !require(&["podman", "runc"]) {
+        return Ok(());
+    }
+    let bako = Bako::built()?;
+    let registry = Registry::ours(&bako)?;
+    let executor = own::image(&bako, &registry, "executor")?;
+    let folder = example("kubernetes").join("multi-platform");
+    let job = fs::read_to_string(folder.join("job.yaml"))?;
+    assert!(job.contains("completionMode: Indexed") && job.contains("completions: 2"));
+    let mut digests = String::new();
+    for (index, node) in [("0", "linux/amd64"), ("1", "linux/arm64")] {
+        let engine = Engine::new(&registry)?;
+        let workspace = engine.folder.path().join("workspace");
+        fs::create_dir(&workspace)?;
+        fs::write(workspace.join("Dockerfile"), "FROM scratch\nCOPY f /\n")?;
+        fs::write(workspace.join("f"), "x")?;
+        let pod = pod_of_job(&job)?
+            .replace("$(JOB_COMPLETION_INDEX)", index)
+            .replace("registry.example/bako:latest", &executor)
+            .replace("/path/to/context", &workspace.to_string_lossy())
+            .replace("        - --context", &format!("        - --platform={node}\n        - --context"));
+        let container = engine.play(&pod, "bako")?;
+        let waited = engine.podman(&["wait", &container]);
+        let logs = engine.podman(&["logs", &container])?;
+        ensure!(waited?.success()?.stdout.trim() == "0", "{index}: {}{}", logs.stdout, logs.stderr);
+        writeln!(digests, "{}", registry.digest("app", &format!("1-{index}"))?)?;
+    }
+    let tools = tempfile::tempdir()?;
+    fs::write(tools.path().join("digests"), &digests)?;
+    let kubectl =
+        "#!/bin/sh\ncase $1 in wait) ;; get) cat \"$(dirname \"$0\")/digests\" ;; *) exit 1 ;; esac\n";
+    fs::write(tools.path().join("kubectl"), kubectl)?;
+    fs::set_permissions(tools.path().join("kubectl"), fs::Permissions::from_mode(0o755))?;
+    symlink(&bako.program, tools.path().join("bako"))?;
+    let script = fs::read_to_string(folder.join("join.sh"))?.replace("registry.example", &registry.address);
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap_or_default());
+    finish(Command::new("sh").args(["-c", &script]).env("PATH", path))?.success()?;
+    let index = registry.manifest("app", "1")?;
+    let members = index["manifests"].as_array().context("an index has members")?;
+    let joined: String =
+        members.iter().map(|member| format!("{}\n", member["digest"].as_str().unwrap_or_default())).collect();
+    assert_eq!(joined, digests);
+    assert_eq!(members[1]["platform"]["architecture"], "arm64");
+    Ok(())
+}
+
 /// The template of a job, as the pod that a cluster makes of it.
 fn pod_of_job(text: &str) -> Result<String> {
     let (_, template) = text.split_once("  template:\n").context("a job has a template")?;
     let spec: Vec<&str> = template.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
-    Ok(format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: build-quickstart\n{}\n", spec.join("\n")))
+    let spec = spec.join("\n");
+    let spec = spec.strip_prefix("metadata:\n").unwrap_or(&spec);
+    Ok(format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: build-quickstart\n{spec}\n"))
 }
 
 /// podman with a storage of its own, in which pods are on this machine's network.

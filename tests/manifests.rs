@@ -186,6 +186,61 @@ fn several_platforms_make_an_index() -> Result<()> {
 }
 
 #[test]
+fn engines_choose_by_platform() -> Result<()> {
+    if !require(&["skopeo", "podman"]) {
+        return Ok(());
+    }
+    let program = Bako::built()?;
+    let registry = Registry::ours(&program)?;
+    let folder = tempfile::tempdir()?;
+    let context = folder.path().join("context");
+    fs::create_dir(&context)?;
+    fs::write(
+        context.join("Dockerfile"),
+        "FROM scratch\nARG TARGETPLATFORM\nLABEL for=$TARGETPLATFORM\nCOPY f /\n",
+    )?;
+    fs::write(context.join("f"), "x")?;
+    let reference = registry.reference("multi:1");
+    let mut build = program.build(&context);
+    build.args([
+        "--destination",
+        &reference,
+        "--platform",
+        "linux/amd64,linux/arm64,linux/arm/v7",
+        "--work-dir",
+    ]);
+    finish(build.arg(folder.path()))?.success()?;
+    for (platform, architecture, variant) in
+        [("linux/amd64", "amd64", ""), ("linux/arm64", "arm64", ""), ("linux/arm/v7", "arm", "v7")]
+    {
+        let mut inspect = Command::new("skopeo");
+        inspect.args(["--override-os", "linux", "--override-arch", architecture]);
+        if !variant.is_empty() {
+            inspect.args(["--override-variant", variant]);
+        }
+        inspect.args(["inspect", "--config", "--tls-verify=false", &format!("docker://{reference}")]);
+        let config: Value = serde_json::from_str(&output(&mut inspect)?)?;
+        assert_eq!(config["config"]["Labels"]["for"], platform);
+        let podman = |arguments: &[&str]| {
+            let path = |name: &str| folder.path().join(name).display().to_string();
+            let mut command = Command::new("podman");
+            command.args(["--storage-driver", "vfs", "--root", &path("storage"), "--runroot", &path("run")]);
+            output(command.args(arguments))
+        };
+        let id = podman(&["pull", "--quiet", "--tls-verify=false", "--platform", platform, &reference])?;
+        let shown = podman(&[
+            "image",
+            "inspect",
+            "--format",
+            "{{.Architecture}} {{index .Labels \"for\"}}",
+            id.trim(),
+        ])?;
+        assert_eq!(shown.trim(), format!("{architecture} {platform}"));
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_refused() -> Result<()> {
     let program = Bako::built()?;
     let registry = Registry::ours(&program)?;

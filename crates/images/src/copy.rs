@@ -23,7 +23,7 @@ pub enum Selection {
 const BLOBS: usize = 4;
 
 /// Indexes in one another.
-const NESTING: usize = 4;
+pub(crate) const NESTING: usize = 4;
 
 /// Copies an image; the digest of what has the new name. Archives are unpacked and packed in `work`.
 pub async fn copy(

@@ -4,6 +4,7 @@
 //! registry through memory at most, and is taken over within one registry where that can be asked for.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod copy;
 mod error;
 mod inspect;
@@ -15,6 +16,7 @@ mod signatures;
 mod spec;
 mod store;
 
+pub use bundle::{BundleEvent, Bundled, kept_tag, package, relocate, unpackage};
 pub use copy::{Selection, copy};
 pub use error::{Error, Result};
 pub use inspect::{Changes, FileSize, InspectedIndex, InspectedLayer, Inspection, Subject, Tally, inspect};

@@ -10,7 +10,8 @@ use crate::Origin;
 pub fn git_origin(directory: &Path) -> Option<Origin> {
     let ask = |arguments: &[&str]| {
         let mut command = Command::new("git");
-        command.arg("-C").arg(directory).args(arguments);
+        // A repository may name a program that watches its files; it is not run for this.
+        command.args(["-c", "core.fsmonitor=false", "-C"]).arg(directory).args(arguments);
         command.stdin(Stdio::null()).stderr(Stdio::null()).env("GIT_OPTIONAL_LOCKS", "0");
         let output = command.output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

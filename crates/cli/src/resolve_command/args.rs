@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::relocate::{FromArgs, ToArgs};
 use crate::build_args::IsolationArg;
 use crate::log_args::{LogFormat, Verbosity};
 use crate::registry_args::RegistryArgs;
@@ -100,6 +101,33 @@ pub(crate) enum ResolveCommand {
         /// A file, a directory, or `-` for standard input. May be repeated.
         #[arg(long, short = 'f', value_name = "FILE", value_delimiter = ',')]
         file: Vec<String>,
+    },
+    /// Copy pinned images to one repository, and print the documents with their new places.
+    Relocate {
+        #[command(flatten)]
+        from: FromArgs,
+        #[command(flatten)]
+        to: ToArgs,
+    },
+    /// Write pinned images into one file.
+    #[command(alias = "pkg")]
+    Package {
+        #[command(flatten)]
+        from: FromArgs,
+        /// The file.
+        #[arg(long, short = 'o', value_name = "FILE", value_parser = path())]
+        output: Option<PathBuf>,
+    },
+    /// Push the images of such a file to one repository, and print the documents with their new places.
+    #[command(alias = "unpkg")]
+    Unpackage {
+        #[command(flatten)]
+        from: FromArgs,
+        /// The file.
+        #[arg(long, short = 'i', value_name = "FILE", value_parser = path())]
+        input: Option<PathBuf>,
+        #[command(flatten)]
+        to: ToArgs,
     },
     /// Print the version.
     Version,

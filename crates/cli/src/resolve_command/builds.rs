@@ -7,14 +7,17 @@ use std::sync::Arc;
 use builder::WorkDir;
 use oci::Reference;
 use registry::Client;
-use resolve::{Build, Builder, Built, DockerBuild, Job, Name, Origin, ProgramBuild, git_origin};
+use resolve::{Build, Builder, Built, DockerBuild, Job, Name, Origin, git_origin};
 use sandbox::{Cancel, Isolation};
 use tokio::runtime::Handle;
 
+use super::flags::{command_line, refuse_settled};
+use super::program;
 use crate::args::Cli;
-use crate::build_command;
 use crate::log_args::{LogFormat, Verbosity};
 use crate::terminal::{Terminal, print_line};
+use crate::values::given;
+use crate::{build_command, session};
 
 /// What all builds of a run share.
 pub(crate) struct Builds {
@@ -45,27 +48,35 @@ impl Build for Builds {
             }
             Err(error) => return Err(checking(&error.to_string())),
         }
-        let docker = match &job.source.builder {
-            Builder::Docker(docker) => docker,
-            Builder::Pack(_) => return Err(foreign("pack", "pack build IMAGE --publish")),
-            Builder::Program(ProgramBuild::Ko { .. }) => return Err(foreign("ko", "ko build --bare")),
-            Builder::Program(ProgramBuild::Bazel { .. }) => {
-                return Err(foreign("bazel", "a push rule of rules_oci"));
-            }
-        };
         let absolute = std::path::absolute(path).map_err(|error| checking(&error.to_string()))?;
         let absolute = absolute.canonicalize().map_err(|error| checking(&error.to_string()))?;
         let mut origins = vec![Origin::Local { path: absolute.display().to_string() }];
         origins.extend(git_origin(&absolute));
         let place = self.place(job)?;
+        let by = match &job.source.builder {
+            Builder::Docker(_) => "bako",
+            Builder::Pack(_) => "pack",
+            Builder::Program(build) => program::name(build),
+        };
         print_line(&format!(
-            "{} | starting build (using bako): {} -> {}",
+            "{} | starting build (using {by}): {} -> {}",
             job.image,
             job.source.path,
             place.name()
         ));
-        let digest = self.build_from_dockerfile(job, docker, &absolute, &place)?;
-        print_line(&format!("{} | finished build (using bako)", job.image));
+        let digest = match (&job.source.builder, &place) {
+            (Builder::Docker(docker), place) => self.build_from_dockerfile(job, docker, &absolute, place)?,
+            (builder, Place::Registry { named, .. }) => {
+                self.build_by_program(job, builder, &absolute, &named.reference()?)?
+            }
+            (_, Place::Layout { .. }) => {
+                return Err(format!(
+                    "{by} pushes what it builds to a registry: add `destinations: [{{image: {}, newImage: REGISTRY/REPOSITORY}}]` to a Config",
+                    job.image
+                ));
+            }
+        };
+        print_line(&format!("{} | finished build (using {by})", job.image));
         if let Some(destination) = job.destination.as_ref().filter(|destination| !destination.tags.is_empty())
         {
             origins.push(Origin::Tagged { tags: destination.tags.clone() });
@@ -136,10 +147,16 @@ impl Builds {
         place: &Place,
     ) -> Result<oci::Digest, String> {
         let lines = Prefixed { name: job.image.clone() };
+        refuse_settled(&docker.raw_options)
+            .map_err(|error| format!("rawOptions of image '{}': {error}", job.image))?;
         let terminal = Arc::new(Terminal::to(Box::new(lines), self.log_format, self.verbosity));
         let args = Cli::read(command_line(docker, path).into_iter().map(Into::into));
-        let (cli, _) = args.map_err(|error| {
+        let (cli, used) = args.map_err(|error| {
             let error = crate::usage_error(&error);
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("rawOptions of image '{}': {}{hint}", job.image, error.message)
+        })?;
+        session::speak_of_kaniko(&used, &terminal).map_err(|error| {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             format!("rawOptions of image '{}': {}{hint}", job.image, error.message)
         })?;
@@ -155,7 +172,8 @@ impl Builds {
         );
         let mut options = prepared.map_err(|error| format!("{error:#}"))?;
         options.client = self.client.clone();
-        options.cache_dir.clone_from(&self.cache_dir);
+        // One of its own goes before that of the run.
+        options.cache_dir = given(&cli.build.cache_dir).or_else(|| self.cache_dir.clone());
         options.outputs.builder_output = None;
         match place {
             Place::Registry { destinations, .. } => {
@@ -183,40 +201,29 @@ impl Builds {
     }
 }
 
-/// A source's options as flags of a build of ours. Bases are always looked up, and nothing of an earlier build is
-/// used, so `pull` and `noCache` ask for what is done anyway.
-fn command_line(docker: &DockerBuild, path: &Path) -> Vec<String> {
-    let file = if docker.file.is_empty() { "Dockerfile" } else { &docker.file };
-    let mut line = vec![
-        "bako".to_owned(),
-        "--no-push".to_owned(),
-        format!("--context={}", path.display()),
-        format!("--dockerfile={}", path.join(file).display()),
-    ];
-    for (flag, value) in [("target", &docker.target), ("platform", &docker.platform)] {
-        if !value.is_empty() {
-            line.push(format!("--{flag}={value}"));
+impl Builds {
+    /// Has another program build an image and push it; what it pushed is looked up where it does not say.
+    fn build_by_program(
+        &self,
+        job: &Job,
+        builder: &Builder,
+        path: &Path,
+        to: &Reference,
+    ) -> Result<oci::Digest, String> {
+        let tags = job.destination.as_ref().map(|one| one.tags.as_slice()).unwrap_or_default();
+        let command = program::Program::of(builder, to, tags)
+            .ok_or_else(|| format!("image '{}' is built from a Dockerfile", job.image))?;
+        let lines = || Prefixed { name: job.image.clone() };
+        let printed = command.run(path, &self.cancel, lines)?;
+        if let Some(digest) = program::pushed_digest(&printed, to) {
+            return Ok(digest);
         }
+        let tagged = to.with_tag(tags.first().map_or("latest", String::as_str));
+        let found = self.runtime.block_on(self.client.head_manifest(&tagged));
+        found
+            .map(|descriptor| descriptor.digest)
+            .map_err(|error| format!("{} is done, and has not pushed {tagged}: {error}", command.name()))
     }
-    let mut options = docker.raw_options.iter().peekable();
-    while let Some(option) = options.next() {
-        // Docker takes it from the directory of the context too.
-        let file = match option.as_str() {
-            "-f" | "--file" => options.next().map(String::as_str),
-            other => other.strip_prefix("--file=").or_else(|| other.strip_prefix("-f=")),
-        };
-        match file {
-            Some(file) => line.push(format!("--dockerfile={}", path.join(file).display())),
-            None => line.push(option.clone()),
-        }
-    }
-    line
-}
-
-fn foreign(program: &str, remedy: &str) -> String {
-    format!(
-        "{program} needs a docker daemon to keep its image, and there is none: push with `{remedy}` first and name the image by an override, or build from a Dockerfile"
-    )
 }
 
 /// Standard error, with a name before each line.
@@ -238,28 +245,5 @@ impl Write for Prefixed {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_flags() {
-        let check = |docker: DockerBuild, expected: &str| {
-            assert_eq!(command_line(&docker, Path::new("/src")).join(" "), expected);
-        };
-        check(DockerBuild::default(), "bako --no-push --context=/src --dockerfile=/src/Dockerfile");
-        check(
-            DockerBuild {
-                target: "t".into(),
-                platform: "linux/arm64".into(),
-                file: "sub/Dockerfile".into(),
-                raw_options: ["--build-arg", "A=b", "-f", "other"].map(String::from).into(),
-                ..DockerBuild::default()
-            },
-            "bako --no-push --context=/src --dockerfile=/src/sub/Dockerfile --target=t --platform=linux/arm64 --build-arg A=b --dockerfile=/src/other",
-        );
     }
 }

@@ -2,7 +2,10 @@
 
 mod args;
 mod builds;
+mod flags;
 mod kbld;
+mod program;
+mod relocate;
 mod run;
 
 pub(crate) use args::ResolveArgs;

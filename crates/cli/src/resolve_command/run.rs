@@ -11,7 +11,7 @@ use std::time::Duration;
 use builder::WorkDir;
 use registry::{Client, ClientOptions};
 use resolve::{
-    Build, Config, Error, Inputs, Name, PlatformSelection, Printer, Resolution, Resolver, ResolverOptions,
+    Build, Error, Inputs, Name, PlatformSelection, Printer, Resolution, Resolver, ResolverOptions,
     is_plain_http,
 };
 use sandbox::{Cancel, Isolation};
@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::args::{Form, ResolveArgs, ResolveCommand};
 use super::builds::Builds;
+use super::relocate::{self, Errand};
 use crate::terminal::{Terminal, print_line};
 use crate::values::given;
 use crate::{build_command, environment, signals};
@@ -55,17 +56,26 @@ pub(crate) fn run(args: ResolveArgs, manner: Manner) -> ExitCode {
     }
 }
 
-fn execute(args: ResolveArgs, manner: Manner) -> Result<(), Error> {
-    match &args.command {
+fn execute(mut args: ResolveArgs, manner: Manner) -> Result<(), Error> {
+    match args.command.take() {
         Some(ResolveCommand::Version) => {
             finish(format!("kbld version {KBLD_VERSION}\n").as_bytes(), manner, true)
         }
         Some(ResolveCommand::Inspect { file }) => {
             let mut inputs = Inputs::new();
             let mut session = Session::new(&args);
-            read(&mut inputs, file, &mut session)?;
+            read(&mut inputs, &file, &mut session)?;
             let rows = resolve::rows(&mut inputs)?;
             finish(table(&rows, manner).as_bytes(), manner, false)
+        }
+        Some(ResolveCommand::Relocate { from, to }) => {
+            relocate::run(from, &Errand::Relocate(to), args, manner)
+        }
+        Some(ResolveCommand::Package { from, output }) => {
+            relocate::run(from, &Errand::Package { output }, args, manner)
+        }
+        Some(ResolveCommand::Unpackage { from, input, to }) => {
+            relocate::run(from, &Errand::Unpackage { input, to }, args, manner)
         }
         None => resolve(&args, manner),
     }
@@ -99,8 +109,10 @@ fn resolve(args: &ResolveArgs, manner: Manner) -> Result<(), Error> {
     }
     let config = inputs.config().clone();
     let builds = !config.sources.is_empty();
-    let client_options = client_options(args, &config, references.keys())?;
-    let client = Client::new(client_options.clone()).map_err(|error| Error::new(error.to_string()))?;
+    let named = config.overrides.iter().map(|one| one.new_image.as_str());
+    let named = named.chain(config.destinations.iter().map(|one| one.new_image.as_str()));
+    let client_options = client_options(args, named.chain(references.keys().map(String::as_str)))?;
+    let client = Client::new(client_options).map_err(|error| Error::new(error.to_string()))?;
     let terminal = Arc::new(Terminal::new(args.log_format, args.verbosity, false));
     let builder = session.builder(builds, &client, &terminal)?;
     let options = ResolverOptions {
@@ -142,20 +154,30 @@ fn resolve(args: &ResolveArgs, manner: Manner) -> Result<(), Error> {
     if let Some(path) = given(&args.imgpkg_lock_output) {
         write_lock(&path, &resolve::images_lock(&resolved, args.origins_annotation)?)?;
     }
-    let printer = match (args.output, manner) {
+    print_documents(&mut inputs, args.output, args.images_annotation, &resolved, manner)
+}
+
+/// Prints all documents, or nothing if one of them cannot be.
+pub(super) fn print_documents(
+    inputs: &mut Inputs,
+    form: Option<Form>,
+    annotate: bool,
+    resolved: &BTreeMap<String, Resolution>,
+    manner: Manner,
+) -> Result<(), Error> {
+    let printer = match (form, manner) {
         (Some(Form::Text), _) | (None, Manner::Bako) => Printer::InPlace,
         (Some(Form::Kbld), _) | (None, Manner::Kbld { .. }) => Printer::Kbld,
     };
-    // If something cannot be printed, nothing is.
     let mut out = tempfile::spooled_tempfile(4 << 20);
-    inputs.print(printer, args.images_annotation, &|reference| resolved.get(reference), &mut out)?;
+    inputs.print(printer, annotate, &|reference| resolved.get(reference), &mut out)?;
     let failed = |source| Error::Io { what: "write the documents".to_owned(), source };
     out.seek(SeekFrom::Start(0)).map_err(failed)?;
     write_out(out, manner)
 }
 
 /// Reads everything that was named, in that order.
-fn read(inputs: &mut Inputs, files: &[String], session: &mut Session<'_>) -> Result<(), Error> {
+pub(super) fn read(inputs: &mut Inputs, files: &[String], session: &mut Session<'_>) -> Result<(), Error> {
     for name in files {
         if name == "-" {
             inputs.add("stdin", std::io::stdin().lock())?;
@@ -170,7 +192,7 @@ fn read(inputs: &mut Inputs, files: &[String], session: &mut Session<'_>) -> Res
 }
 
 /// What a run needs only if there is something to fetch or to build.
-struct Session<'a> {
+pub(super) struct Session<'a> {
     args: &'a ResolveArgs,
     cancel: Cancel,
     work_dir: Option<Arc<WorkDir>>,
@@ -180,7 +202,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(args: &'a ResolveArgs) -> Self {
+    pub(super) fn new(args: &'a ResolveArgs) -> Self {
         Session { args, cancel: Cancel::new(), work_dir: None, isolation: None, runtime: None }
     }
 
@@ -263,6 +285,33 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A directory to work in.
+    pub(super) fn work_dir(&mut self) -> Result<Arc<WorkDir>, Error> {
+        let terminal = Arc::new(Terminal::new(self.args.log_format, self.args.verbosity, false));
+        self.prepare(&terminal)?;
+        self.work_dir.clone().ok_or_else(|| Error::new("start: there is no work directory"))
+    }
+
+    /// Waits for work, or for a signal that ends it, so that what it has made is removed.
+    pub(super) fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let terminal = Arc::new(Terminal::new(self.args.log_format, self.args.verbosity, false));
+        self.prepare(&terminal)?;
+        let cancel = self.cancel.clone();
+        let done = self.runtime()?.block_on(async move {
+            let cancelled = async {
+                while !cancel.is_cancelled() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                done = work => Some(done),
+                () = cancelled => None,
+            }
+        });
+        self.check_cancel()?;
+        done.ok_or_else(|| Error::new("ended by a signal"))
+    }
+
     fn check_cancel(&self) -> Result<(), Error> {
         match self.cancel.signal() {
             Some(signal) => Err(Error::new(format!("ended by signal {signal}"))),
@@ -290,10 +339,9 @@ impl Build for Nobody {
 }
 
 /// How to meet the registries of this run: what kbld's flags and variables say goes for all of them.
-fn client_options<'n>(
+pub(super) fn client_options<'n>(
     args: &ResolveArgs,
-    config: &'n Config,
-    references: impl Iterator<Item = &'n String>,
+    named: impl Iterator<Item = &'n str>,
 ) -> Result<ClientOptions, Error> {
     let (mut options, ..) =
         environment::client_options(&args.registries).map_err(|error| Error::new(format!("{error:#}")))?;
@@ -305,8 +353,6 @@ fn client_options<'n>(
     options.parallel = options.parallel.max(4);
     let keychain = environment::kbld_keychain().map_err(|error| Error::new(format!("{error:#}")))?;
     options.keychain = keychain.or(options.keychain);
-    let named = config.overrides.iter().map(|one| &one.new_image);
-    let named = named.chain(config.destinations.iter().map(|one| &one.new_image)).chain(references);
     let registries: BTreeSet<String> = named
         .filter_map(|text| {
             let base = text.split('@').next().unwrap_or(text);
@@ -337,7 +383,7 @@ fn client_options<'n>(
 }
 
 /// A lock is for its owner alone.
-fn write_lock(path: &PathBuf, text: &str) -> Result<(), Error> {
+pub(super) fn write_lock(path: &PathBuf, text: &str) -> Result<(), Error> {
     let failed = |source| Error::Io { what: format!("Writing lock file '{}'", path.display()), source };
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
@@ -350,7 +396,7 @@ fn scalar(text: &str) -> String {
 }
 
 /// Short output, with what kbld adds to it.
-fn finish(bytes: &[u8], manner: Manner, succeeded: bool) -> Result<(), Error> {
+pub(super) fn finish(bytes: &[u8], manner: Manner, succeeded: bool) -> Result<(), Error> {
     let failed = |source| Error::Io { what: "write to standard output".to_owned(), source };
     if let Manner::Kbld { json: true, .. } = manner {
         return write_out(bytes, manner);
