@@ -4,6 +4,7 @@
 //! two take turns, so that what else the machine does falls on both.
 
 mod cache;
+mod isolation;
 mod measure;
 mod parse;
 mod proxy;
@@ -30,6 +31,7 @@ usage: cargo xtask bench [--rounds N] [--without-buildah] [WORKLOAD...]
 Builds each workload cold, bako (release build) and buildah in turns, and prints the medians. Needs root on
 Debian; what is missing is installed. The base, Debian with compilers, Python and Node, is made once and
 kept in the target folder.
+`bench isolation` is about the cost of RUN; see `bench isolation --help`.
 
 workloads (all of them, if none is named):
 ";
@@ -59,6 +61,10 @@ struct Options {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    if let Some((isolation::NAME, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return isolation::run(rest);
+    }
     let Some(options) = parse(arguments)? else {
         print!("{HELP}");
         all().iter().for_each(|workload| println!("  {:<10} {}", workload.name, workload.what));

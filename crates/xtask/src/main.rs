@@ -25,7 +25,8 @@ usage: cargo xtask TASK
   test    install what the tests need, run all of them, list what could not run here;
           `test isolation`: what RUN sees under every pod's settings and every isolation, as a table
   compare build every case with buildah too, and compare the images; `compare --help`
-  bench   compare bako's speed with buildah's; `bench --help` lists the workloads
+  bench   compare bako's speed with buildah's; `bench --help` lists the workloads;
+          `bench isolation`: the cost of RUN under every isolation
   images  build bako's own images with a release build, and say how large they are and how fast they start
 ";
 

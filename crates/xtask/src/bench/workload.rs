@@ -94,7 +94,8 @@ impl Workload {
     }
 }
 
-fn many(folder: &Path) -> Result<()> {
+/// Twenty thousand small files in two hundred folders.
+pub(crate) fn many(folder: &Path) -> Result<()> {
     for module in 0..200 {
         let folder = folder.join(format!("module-{module}/lib"));
         fs::create_dir_all(&folder)?;
