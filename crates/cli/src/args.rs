@@ -12,6 +12,7 @@ use crate::cache_command::CacheCommand;
 use crate::images_command::{CopyArgs, DigestArgs, InspectArgs, LsArgs, ManifestCommand, VerifyArgs};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::login_command::LoginArgs;
+use crate::probe_command::ProbeFormat;
 use crate::push_command::PushArgs;
 use crate::resolve_command::ResolveArgs;
 use crate::switch::with_switches;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
         /// Where a build would work.
         #[arg(long, value_name = "DIR", value_parser = path())]
         work_dir: Option<PathBuf>,
+        /// How to say it.
+        #[arg(long, value_enum, default_value = "text")]
+        format: ProbeFormat,
     },
     /// A small registry for laptops, tests and sites without a network.
     #[command(subcommand)]

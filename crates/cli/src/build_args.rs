@@ -122,6 +122,9 @@ pub(crate) struct BuildArgs {
     /// How a RUN is kept to its root.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) isolation: IsolationArg,
+    /// Isolations that are good enough; where none of them works, a build that has a RUN fails.
+    #[arg(long, value_enum, value_name = "ISOLATION,…", value_delimiter = ',')]
+    pub(crate) isolation_require: Vec<IsolationArg>,
     /// Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if
     /// /cache is there.
     #[arg(long, value_name = "DIR", value_parser = path())]

@@ -53,7 +53,7 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
     let asked = args.asked();
     // Before any thread is started: it may have to move this process into a user namespace.
     let isolation = match asked.method {
-        Method::Build => choose(args.isolation, work_dir.path()),
+        Method::Build => choose(args.isolation, &args.isolation_require, work_dir.path()),
         _ => Err("nothing is built".to_owned()),
     };
     if let Err(error) = sandbox::protect_self() {
@@ -219,14 +219,33 @@ async fn thrown(cancel: &Cancel) -> i32 {
     }
 }
 
-pub(crate) fn choose(isolation: IsolationArg, work_dir: &Path) -> Result<Arc<dyn Isolation>, String> {
-    let choice = match isolation {
-        IsolationArg::Auto => Choice::Auto,
-        IsolationArg::Ns => Choice::Ns,
-        IsolationArg::Chroot => Choice::Chroot,
-        IsolationArg::Supervised => Choice::Supervised,
+/// The isolation for a build, or why there is none.
+pub(crate) fn choose(
+    isolation: IsolationArg,
+    required: &[IsolationArg],
+    work_dir: &Path,
+) -> Result<Arc<dyn Isolation>, String> {
+    let choices = choices(isolation, required)?;
+    sandbox::choose(&choices, work_dir).map(Arc::from).map_err(|error| error.to_string())
+}
+
+/// What is asked for, of that what is good enough.
+fn choices(isolation: IsolationArg, required: &[IsolationArg]) -> Result<Vec<Choice>, String> {
+    let asked = |isolation: IsolationArg| match isolation {
+        IsolationArg::Auto => Choice::ALL.to_vec(),
+        IsolationArg::Ns => vec![Choice::Ns],
+        IsolationArg::Chroot => vec![Choice::Chroot],
+        IsolationArg::Supervised => vec![Choice::Supervised],
     };
-    sandbox::choose(choice, work_dir).map(Arc::from).map_err(|error| error.to_string())
+    let mut choices = asked(isolation);
+    if !required.is_empty() {
+        let enough: Vec<Choice> = required.iter().copied().flat_map(asked).collect();
+        choices.retain(|choice| enough.contains(choice));
+    }
+    if choices.is_empty() {
+        return Err("what --isolation asks for is not among what --isolation-require lists".to_owned());
+    }
+    Ok(choices)
 }
 
 /// Everything that can be wrong before a build starts.

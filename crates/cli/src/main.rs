@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         Some(Command::Push(args)) => push_command::run(&args, &used),
         Some(Command::Login(args)) => login_command::run(&args),
         Some(Command::Warmer(args)) => warmer_command::run(&args, &used),
-        Some(Command::Probe { work_dir }) => probe_command::run(work_dir),
+        Some(Command::Probe { work_dir, format }) => probe_command::run(work_dir, format),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
         Some(Command::Cache(command)) => cache_command::run(*command),
         Some(Command::Copy(args)) => images_command::copy(*args),

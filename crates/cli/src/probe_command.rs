@@ -4,11 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use builder::WorkDir;
+use clap::ValueEnum;
+use sandbox::{Failure, NamespacesPlan, Probe, Refusal};
+use serde_json::{Value, json};
 
 use crate::{environment, terminal};
 
+/// How it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
 /// Prints the outcome. Fails if no RUN would work.
-pub(crate) fn run(work_dir: Option<PathBuf>) -> ExitCode {
+pub(crate) fn run(work_dir: Option<PathBuf>, format: ProbeFormat) -> ExitCode {
     let work_dir = match WorkDir::create(&environment::work_dir(&work_dir)) {
         Ok(work_dir) => work_dir,
         Err(error) => {
@@ -17,7 +29,94 @@ pub(crate) fn run(work_dir: Option<PathBuf>) -> ExitCode {
         }
     };
     let probe = sandbox::probe(work_dir.path());
-    terminal::print_result(&probe.to_string());
-    let works = probe.ns.is_ok() || probe.chroot.is_ok() || probe.supervised.is_ok();
-    if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    terminal::print_result(&match format {
+        ProbeFormat::Text => probe.to_string(),
+        ProbeFormat::Json => format!("{:#}", as_json(&probe)),
+    });
+    if best(&probe).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The isolation that a RUN gets.
+fn best(probe: &Probe) -> Option<&'static str> {
+    match probe {
+        Probe { ns: Ok(_), .. } => Some("ns"),
+        Probe { chroot: Ok(()), .. } => Some("chroot"),
+        Probe { supervised: Ok(()), .. } => Some("supervised"),
+        _ => None,
+    }
+}
+
+fn as_json(probe: &Probe) -> Value {
+    let ns = match &probe.ns {
+        Ok(plan) => how(plan),
+        Err(refusals) => refused(refusals),
+    };
+    let simple = |outcome: &Result<(), Refusal>| match outcome {
+        Ok(()) => json!({ "works": true }),
+        Err(refusal) => refused(std::slice::from_ref(refusal)),
+    };
+    json!({
+        "isolation": best(probe),
+        "ns": ns,
+        "chroot": simple(&probe.chroot),
+        "supervised": simple(&probe.supervised),
+    })
+}
+
+fn how(plan: &NamespacesPlan) -> Value {
+    json!({
+        "works": true,
+        "userNamespace": plan.user_namespace,
+        "overlay": plan.overlay.is_ok(),
+        "overlayRefused": plan.overlay.as_ref().err().map(failed),
+        "newProc": plan.fresh_proc,
+    })
+}
+
+fn refused(refusals: &[Refusal]) -> Value {
+    let refusals: Vec<Value> = refusals
+        .iter()
+        .map(|refusal| {
+            let mut value = failed(&refusal.failure);
+            value["way"] = refusal.way.into();
+            value["remedy"] = refusal.remedy.into();
+            value
+        })
+        .collect();
+    json!({ "works": false, "refusals": refusals })
+}
+
+/// The step, and what the kernel said to it: no number if it was not the kernel that refused.
+fn failed(failure: &Failure) -> Value {
+    let errno = (failure.errno != 0).then_some(failure.errno);
+    let error = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
+    json!({ "step": failure.step, "errno": errno, "error": error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_works_and_what_does_not() {
+        let refusal = |way, step: &str, errno| Refusal {
+            way,
+            failure: Failure { step: step.to_owned(), errno },
+            remedy: "change it",
+        };
+        let probe = Probe {
+            ns: Err(vec![refusal("ns", "unshare", 1), refusal("ns in a user namespace", "no program", 0)]),
+            chroot: Err(refusal("chroot", "mknod /dev/null", 1)),
+            supervised: Ok(()),
+        };
+        let text = as_json(&probe).to_string();
+        for part in [
+            r#""isolation":"supervised""#,
+            r#""chroot":{"refusals":[{"errno":1,"error":"Operation not permitted (os error 1)","remedy":"change it","step":"mknod /dev/null","way":"chroot"}],"works":false}"#,
+            r#"{"errno":null,"error":null,"remedy":"change it","step":"no program","way":"ns in a user namespace"}"#,
+            r#""supervised":{"works":true}"#,
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
 }

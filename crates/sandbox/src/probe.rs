@@ -15,18 +15,20 @@ use crate::supervised::Supervised;
 use crate::sys::SingleThreaded;
 use crate::user_namespace;
 
-/// What a user asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// An isolation that would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The best one that works.
-    #[default]
-    Auto,
-    /// `ns`, or nothing.
+    /// `ns`.
     Ns,
-    /// `chroot`, or nothing.
+    /// `chroot`.
     Chroot,
-    /// `supervised`, or nothing.
+    /// `supervised`.
     Supervised,
+}
+
+impl Choice {
+    /// All of them, the best first.
+    pub const ALL: [Choice; 3] = [Choice::Ns, Choice::Chroot, Choice::Supervised];
 }
 
 /// What every isolation answered.
@@ -69,27 +71,26 @@ pub fn probe(work_dir: &Path) -> Probe {
     }
 }
 
-/// Chooses an isolation that works with roots below `work_dir`.
+/// Chooses the best isolation that works with roots below `work_dir`, of those that would do.
 ///
 /// The chosen one may need this program to move into a user namespace, where it is root. So this is called before
 /// the first thread is started, and before anything is made that should have an owner.
-pub fn choose(choice: Choice, work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
+pub fn choose(choices: &[Choice], work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
     let work_dir = &absolute(work_dir);
     let mut refusals = Vec::new();
-    let wanted = |one| choice == one || choice == Choice::Auto;
-    if wanted(Choice::Ns) {
+    if choices.contains(&Choice::Ns) {
         match probe_namespaces(work_dir).and_then(|plan| enter(plan).map_err(|refusal| vec![refusal])) {
             Ok(plan) => return Ok(Box::new(Namespaces::new(plan))),
             Err(refused) => refusals.extend(refused),
         }
     }
-    if wanted(Choice::Chroot) {
+    if choices.contains(&Choice::Chroot) {
         match probe_chroot(work_dir) {
             Ok(()) => return Ok(Box::new(Chroot)),
             Err(refusal) => refusals.push(refusal),
         }
     }
-    if wanted(Choice::Supervised) {
+    if choices.contains(&Choice::Supervised) {
         match probe_supervised(work_dir) {
             Ok(()) => return Ok(Box::new(Supervised)),
             Err(refusal) => refusals.push(refusal),
@@ -182,7 +183,7 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
     } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
         "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
     } else if starts(&["supervise a program"]) {
-        "build on x86-64, or run as user 0 with the capability SYS_ADMIN"
+        "build on x86-64 or aarch64, or run as user 0 with the capability SYS_ADMIN"
     } else if starts(&["install a seccomp filter"]) {
         "run on Linux 5.19 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
     } else if starts(&["ptrace"]) {

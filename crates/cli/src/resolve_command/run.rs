@@ -213,7 +213,7 @@ impl<'a> Session<'a> {
             let held = signals::hold();
             let work_dir = WorkDir::create(&environment::work_dir(&self.args.work_dir));
             let work_dir = Arc::new(work_dir.map_err(|error| Error::new(error.to_string()))?);
-            self.isolation = Some(build_command::choose(self.args.isolation, work_dir.path()));
+            self.isolation = Some(build_command::choose(self.args.isolation, &[], work_dir.path()));
             if let Err(error) = sandbox::protect_self() {
                 print_line(&format!("warning: this process cannot be hidden from a RUN: {error}"));
             }
