@@ -243,8 +243,8 @@ impl<'a> Engine<'a> {
     pub(crate) fn root_files(&self, root: &RunRoot) -> RootFiles {
         match root {
             RunRoot::InPlace { directory } => RootFiles::InPlace { dir: directory.clone() },
-            RunRoot::Described { directory, owners } => {
-                RootFiles::Described { dir: directory.clone(), owners: owners.clone() }
+            RunRoot::Described { directory, owners, log } => {
+                RootFiles::Described { dir: directory.clone(), owners: owners.clone(), log: log.clone() }
             }
             RunRoot::Stacked { lower, upper, work } => {
                 RootFiles::Stacked { lower: lower.clone(), upper: upper.clone(), work: work.clone() }

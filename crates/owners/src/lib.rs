@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod file;
+mod log;
 
 use std::collections::HashMap;
 
 pub use file::FileError;
+pub use log::Log;
 
 /// The file itself, whatever its names: device and inode.
 pub type Identity = (u64, u64);

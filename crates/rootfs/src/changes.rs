@@ -21,6 +21,7 @@ use layer::{Content, ContentHash, Inode, Kind, Metadata, Sink, Tree, TreePath};
 use rustix::fs::FileType;
 
 use crate::descent::Listed;
+use crate::logged::Logged;
 use crate::ownership::Ownership;
 use crate::record::Record;
 use crate::root::{Root, open_child};
@@ -40,6 +41,8 @@ pub(crate) enum View<'a> {
         /// What the tree has and the directory had not even before the run.
         absent: &'a BTreeSet<TreePath>,
     },
+    /// In a directory of whose changes there is a log.
+    Logged(&'a Logged),
     /// In an upper directory of overlayfs, which holds what moved and nothing else.
     Upper,
 }
@@ -105,9 +108,11 @@ impl Comparison<'_> {
                 if !unmoved {
                     writer.directory(&walk, &found)?;
                 }
-                walk.enter(&found)?;
-                if !unmoved {
-                    writer.removed(&walk)?;
+                if self.may_have_moved_below(&found.path) {
+                    walk.enter(&found)?;
+                    if !unmoved {
+                        writer.removed(&walk)?;
+                    }
                 }
             } else if !unmoved {
                 writer.other(&walk, &found)?;
@@ -137,7 +142,15 @@ impl Comparison<'_> {
     fn is_unmoved(&self, path: &TreePath, stat: &Stat) -> bool {
         match self.view {
             View::Whole { record, .. } => record.has(path, stat),
+            View::Logged(logged) => !logged.has(path),
             View::Upper => false,
+        }
+    }
+
+    fn may_have_moved_below(&self, path: &TreePath) -> bool {
+        match self.view {
+            View::Logged(logged) => logged.has_below(path),
+            View::Whole { .. } | View::Upper => true,
         }
     }
 
@@ -195,7 +208,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let opaque = match comparison.view {
-            View::Whole { .. } => true,
+            View::Whole { .. } | View::Logged(_) => true,
             View::Upper => xattr::overlay_mark(walk.directory(), "opaque")?.as_deref() == Some(b"y"),
         };
         for (child, _) in comparison.tree.children(path) {
@@ -209,6 +222,7 @@ impl Writer<'_> {
                 Ok(place) => self.is_gone(walk, &coming[place])?,
                 Err(_) => match &comparison.view {
                     View::Whole { absent, .. } => !absent.contains(child),
+                    View::Logged(logged) => logged.has(child),
                     View::Upper => opaque,
                 },
             };

@@ -8,6 +8,7 @@ mod apply;
 mod changes;
 mod descent;
 mod filler;
+mod logged;
 mod lower;
 mod node;
 mod ownership;
@@ -20,6 +21,7 @@ mod source;
 mod stat;
 mod stub;
 mod whole;
+mod transcript;
 mod workspace;
 mod xattr;
 

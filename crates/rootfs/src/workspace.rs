@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layer::{Content, Metadata, ReadError, Sink, Tree, TreePath};
+use owners::Log;
 use rustix::fs::Mode;
 
 use crate::apply::Applier;
 use crate::changes::{Comparison, Excluded, View};
+use crate::logged::Logged;
 use crate::lower::LowerWriter;
 use crate::node::NodeWriter;
 use crate::ownership::Ownership;
@@ -21,6 +23,11 @@ use crate::root::Root;
 use crate::scan::Walk;
 use crate::stat::Stat;
 use crate::stub::{PlacedStubs, Stub, clean_upper, prune};
+use crate::transcript::Transcript;
+
+/// Whether what a log leads to is compared with what a scan finds: an assertion of the builds that tests are made with,
+/// as it costs all that a log saves.
+const CHECKED: bool = cfg!(debug_assertions);
 
 /// What a run's root is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,13 +138,19 @@ enum Before {
     InPlace {
         stubs: Vec<Stub>,
         placed: PlacedStubs,
-        record: Record,
-        absent: BTreeSet<TreePath>,
+        scan: Option<Scanned>,
+        /// What is a change whatever a log says.
+        made: BTreeSet<TreePath>,
     },
     /// The directory that belongs to the run alone.
-    Stacked {
-        own: TreePath,
-    },
+    Stacked { own: TreePath },
+}
+
+/// What a directory was like before a run, and what the tree has and it had not.
+#[derive(Debug)]
+struct Scanned {
+    record: Record,
+    absent: BTreeSet<TreePath>,
 }
 
 /// What a sandbox makes the root of.
@@ -154,6 +167,8 @@ pub enum RunRoot {
         directory: PathBuf,
         /// The table, which the run changes.
         owners: PathBuf,
+        /// The log of what it may have changed, which the run writes.
+        log: PathBuf,
     },
     /// An overlay, mounted with `index=off`, `redirect_dir=nofollow` and `metacopy=off`, so that its upper
     /// directory holds what changed, and all of it; with `userxattr` besides where the mount is made in a
@@ -260,7 +275,8 @@ impl Workspace {
                 if !made.is_empty() {
                     self.with_sink(tree, |sink| make(made, sink))?;
                 }
-                self.begin_in_place(tree, stubs, excluded)
+                let made = made.iter().map(|(path, _)| path.clone()).collect();
+                self.begin_in_place(tree, stubs, excluded, made)
             }
             Shape::Stacked => self.begin_stacked(tree, &stubs, excluded, made),
         }
@@ -271,21 +287,28 @@ impl Workspace {
         tree: &Tree,
         stubs: Vec<Stub>,
         excluded: Excluded,
+        made: BTreeSet<TreePath>,
     ) -> Result<Run, WorkspaceError> {
         let failed = |source| self.failed("begin a run", source);
         let root = self.lowers[0].open().map_err(failed)?;
         let placed = PlacedStubs::place(&root, &stubs, &self.ownership)?;
-        let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
-        record.settle(&self.home.root).map_err(failed)?;
+        let is_logged = matches!(self.ownership, Ownership::Table(_));
+        let scan = if is_logged && !CHECKED {
+            None
+        } else {
+            let (record, absent) = record(&root, tree, &excluded).map_err(failed)?;
+            record.settle(&self.home.root).map_err(failed)?;
+            Some(Scanned { record, absent })
+        };
         let directory = self.lowers[0].path();
         let root = match self.ownership {
             Ownership::Kernel => RunRoot::InPlace { directory },
             Ownership::Table(_) => {
                 self.ownership.save(&self.owners()).map_err(failed)?;
-                RunRoot::Described { directory, owners: self.owners() }
+                RunRoot::Described { directory, owners: self.owners(), log: self.log() }
             }
         };
-        Ok(Run { root, excluded, before: Before::InPlace { stubs, placed, record, absent } })
+        Ok(Run { root, excluded, before: Before::InPlace { stubs, placed, scan, made } })
     }
 
     fn begin_stacked(
@@ -362,17 +385,40 @@ impl Workspace {
     ) -> io::Result<()> {
         let Run { root: _, excluded, before } = run;
         let ownership = self.ownership.clone();
-        let compare = |root: &Root, view, sink| {
+        let compare = |root: &Root, view: View<'_>, sink: &mut dyn Sink| {
             Comparison { tree, view, excluded: &excluded, ownership: ownership.clone(), clamp_mtime }
                 .write(root, sink)
         };
         match before {
-            Before::InPlace { stubs, placed, record, absent } => {
+            Before::InPlace { stubs, placed, scan, made } => {
                 ownership.load(&self.owners())?;
                 let root = self.lowers[0].open()?;
                 placed.undo()?;
                 prune(&root, tree, &stubs, &ownership)?;
-                compare(&root, View::Whole { record: &record, absent: &absent }, sink)
+                let scanned =
+                    scan.as_ref().map(|scan| View::Whole { record: &scan.record, absent: &scan.absent });
+                let log = match self.ownership {
+                    Ownership::Table(_) => Some(Log::load(&self.log()).map_err(io::Error::from)?),
+                    Ownership::Kernel => None,
+                };
+                let logged = log.map(|log| {
+                    let others = made.into_iter().chain(excluded.made.iter().cloned());
+                    Logged::new(&log, others, &root, &excluded)
+                });
+                match (logged.transpose()?, scanned) {
+                    (Some(logged), None) => compare(&root, View::Logged(&logged), sink),
+                    (None, Some(scanned)) => compare(&root, scanned, sink),
+                    (Some(logged), Some(scanned)) => {
+                        let (mut by_scan, mut by_log) = (Transcript::default(), Transcript::default());
+                        compare(&root, scanned, &mut by_scan)?;
+                        compare(&root, View::Logged(&logged), &mut by_log)?;
+                        by_scan.compare(&by_log)?;
+                        compare(&root, View::Logged(&logged), sink)
+                    }
+                    (None, None) => {
+                        Err(io::Error::other("a run was begun without a way to find its changes"))
+                    }
+                }
             }
             Before::Stacked { own } => {
                 let upper = own.child(b"upper");
@@ -409,6 +455,11 @@ impl Workspace {
     fn numbered(&mut self, purpose: &str) -> TreePath {
         self.numbered += 1;
         TreePath::root().child(format!("{purpose}-{}", self.numbered).as_bytes())
+    }
+
+    /// Where the log of a run is.
+    fn log(&self) -> PathBuf {
+        self.home.directory.join("log")
     }
 
     /// Where the table of owners is while a run lasts.

@@ -65,6 +65,8 @@ pub enum RootFiles {
         dir: PathBuf,
         /// The file with the table. The run changes it.
         owners: PathBuf,
+        /// Where the run writes down what it may have changed: `owners::Log`.
+        log: PathBuf,
     },
     /// Directories on top of each other.
     Stacked {

@@ -27,8 +27,8 @@ pub(crate) enum Job {
     Namespaces { process: Process, root: Root, plan: NamespacesPlan },
     /// Run a process in a chroot.
     Chroot { process: Process, dir: OsString },
-    /// Run a process under a supervisor; `owners` is the table of owners of its root.
-    Supervised { process: Process, dir: OsString, owners: OsString },
+    /// Run a process under a supervisor; `owners` is the table of owners of its root, and `log` gets what it changes.
+    Supervised { process: Process, dir: OsString, owners: OsString, log: OsString },
     /// Find out whether namespaces work, in a new user namespace or without one.
     RehearseNamespaces { work_dir: OsString, user_namespace: bool },
     /// Find out whether chroot works.

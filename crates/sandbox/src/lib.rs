@@ -3,7 +3,7 @@
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     sandbox::init_if_asked(); // first: this program is also started as its own helper
-//!     let isolation = sandbox::choose(sandbox::Choice::Auto, "/workspace".as_ref())?; // before any thread
+//!     let isolation = sandbox::choose(&sandbox::Choice::ALL, "/workspace".as_ref())?; // before any thread
 //!     sandbox::protect_self()?;
 //!     println!("RUN works by {}", isolation.name());
 //!     Ok(())
@@ -45,3 +45,5 @@ pub use probe::{Choice, ChooseError, Probe, Refusal, choose, probe};
 pub use process::{Exit, Network, Process, Stream, User};
 pub use protect::protect_self;
 pub use supervised::Supervised;
+#[cfg(fuzzing)]
+pub use supervised::fuzzing;

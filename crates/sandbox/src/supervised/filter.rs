@@ -2,11 +2,7 @@
 
 use nix::libc::{self, sock_filter};
 
-use super::calls;
-
-/// `AUDIT_ARCH_X86_64`: the calls of 32-bit programs have other numbers.
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
+use super::{calls, machine};
 
 /// The newest call that we know (`mseal`, Linux 6.10). Later ones take paths in ways of their own; a program that gets
 /// ENOSYS does without them. The numbers of the x32 interface are higher still.
@@ -111,7 +107,7 @@ pub(super) fn filter() -> Vec<sock_filter> {
 
     let mut program = vec![
         load(ARCH),
-        if_equal(ARCHITECTURE, 1, 0),
+        if_equal(machine::AUDIT_ARCHITECTURE, 1, 0),
         answer(fail(libc::ENOSYS)),
         load(NUMBER),
         if_above(NEWEST, 0, 1),
@@ -123,12 +119,12 @@ pub(super) fn filter() -> Vec<sock_filter> {
             program.extend([if_equal(number, 0, 1), answer(action)]);
         }
     };
-    let conditional = [libc::SYS_prctl, libc::SYS_sendto];
+    let conditional = [libc::SYS_prctl, libc::SYS_sendto, libc::SYS_prlimit64];
     on(&TRAPPED, libc::SECCOMP_RET_TRAP);
     let served = calls::SERVED.iter().map(|(number, _)| *number);
     let served: Vec<i64> = served.filter(|number| !conditional.contains(number)).collect();
     on(&served, serve);
-    on(calls::older(), serve);
+    on(machine::OLDER, serve);
     on(&TRACED, libc::SECCOMP_RET_TRACE);
     on(&REFUSED, fail(libc::EPERM));
     on(&MISSING, fail(libc::ENOSYS));
@@ -153,6 +149,12 @@ pub(super) fn filter() -> Vec<sock_filter> {
         load(argument(4)),
         if_equal(0, 0, 2),
         load(argument(4) + 4),
+        if_equal(0, 1, 0),
+        answer(serve),
+        answer(libc::SECCOMP_RET_ALLOW),
+        // Only about another process.
+        if_equal(number(libc::SYS_prlimit64), 0, 4),
+        load(argument(0)),
         if_equal(0, 1, 0),
         answer(serve),
         answer(libc::SECCOMP_RET_ALLOW),

@@ -3,44 +3,48 @@
 //! A supervisor answers the system calls of a `RUN` that take a path or ask who somebody is; see
 //! `docs/decisions/0008-supervised-isolation.md`. This module holds the supervisor, which runs in the helper.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod access;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod area;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod calls;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod credentials;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod furnish;
-#[cfg(target_arch = "x86_64")]
+#[cfg(fuzzing)]
+pub mod fuzzing;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod journal;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod machine;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod memory;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod proc;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod program;
-#[cfg(target_arch = "x86_64")]
-mod registers;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod resolve;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod room;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod run;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod serve;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod supervisor;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod task;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tracer;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use elsewhere::{rehearse, run};
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use run::{rehearse, run};
 
 use std::path::Path;
@@ -52,7 +56,7 @@ use crate::launch;
 use crate::process::{Exit, Network, Process, Stream};
 
 /// Machines for which nobody has written down yet what their calls and registers are.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod elsewhere {
     use std::path::Path;
 
@@ -60,9 +64,9 @@ mod elsewhere {
     use crate::helper::Helper;
     use crate::process::Process;
 
-    const REASON: &str = "supervise a program: that is written for x86-64 alone";
+    const REASON: &str = "supervise a program: that is written for x86-64 and aarch64 alone";
 
-    pub(crate) fn run(_: &Helper, _: &Process, _: &Path, _: &Path) -> Result<(), Failure> {
+    pub(crate) fn run(_: &Helper, _: &Process, _: &Path, _: &Path, _: &Path) -> Result<(), Failure> {
         Err(Failure::because(REASON))
     }
 
@@ -103,12 +107,17 @@ impl Isolation for Supervised {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, RunError> {
-        let RootFiles::Described { dir, owners } = root else {
+        let RootFiles::Described { dir, owners, log } = root else {
             let what = "a root without a table of owners";
             return Err(unsupported(what, "it would not know whose its files are"));
         };
         self.check(process, dir)?;
-        let job = Job::Supervised { process: process.clone(), dir: dir.into(), owners: owners.into() };
+        let job = Job::Supervised {
+            process: process.clone(),
+            dir: dir.into(),
+            owners: owners.into(),
+            log: log.into(),
+        };
         launch::run(&job, output, cancel)
     }
 }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::access;
 use super::credentials::Grant;
+use super::machine;
 use super::proc;
 use super::resolve::{Last, Object, WHICH, reopen};
 use super::supervisor::{Caller, file_type, identity};
@@ -187,7 +188,7 @@ fn text(bytes: &[u8]) -> Result<CString, Errno> {
 fn loader(file: &File, head: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     const PT_INTERP: u64 = 3;
     // 64 bits, little-endian, for this machine: others are refused.
-    if !head.starts_with(b"\x7fELF\x02\x01") || number(head, 18, 2)? != 62 {
+    if !head.starts_with(b"\x7fELF\x02\x01") || number(head, 18, 2)? != u64::from(machine::ELF_MACHINE) {
         return Err(Errno::NOEXEC);
     }
     let (headers, size, count) = (number(head, 32, 8)?, number(head, 54, 2)?, number(head, 56, 2)?);

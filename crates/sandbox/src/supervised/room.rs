@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::registers::Registers;
+use super::machine::Registers;
 use super::supervisor::Caller;
 
 /// How far the first stack is taken to reach: what `ulimit -s` says almost everywhere.

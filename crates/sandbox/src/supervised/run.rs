@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use owners::Table;
+use owners::{Log, Table};
 use rustix::fs::Mode;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -24,6 +24,8 @@ use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpa
 
 use super::area::Kind;
 use super::furnish::{Furnished, Furnisher, Scratch, open};
+use super::journal::Journal;
+use super::machine;
 use super::supervisor::Supervisor;
 use super::task::{Task, Tasks, lock};
 use super::tracer::Tracer;
@@ -40,7 +42,14 @@ use crate::sys::notify::{self, Listener};
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs `process` in the root at `dir`, whose files belong to whom the table at `owners` says; reports how it ended.
-pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path) -> Result<(), Failure> {
+/// What it may have changed is written to `log`.
+pub(crate) fn run(
+    helper: &Helper,
+    process: &Process,
+    dir: &Path,
+    owners: &Path,
+    log: &Path,
+) -> Result<(), Failure> {
     let table = Table::load(owners).map_err(std::io::Error::from).during("read the table of owners")?;
     // Links in the way would make the paths of descriptors others than ours.
     let dir = &dir.canonicalize().during(format_args!("find the root {}", dir.display()))?;
@@ -53,9 +62,10 @@ pub(crate) fn run(helper: &Helper, process: &Process, dir: &Path, owners: &Path)
     if let Err(failure) = aside.restore() {
         helper.report(&Report::NotRestored(failure));
     }
-    let (exit, mut table) = result?;
+    let (exit, mut table, journal) = result?;
     scratch.forget(&mut table);
     table.save(owners).during("write the table of owners")?;
+    journal.save(log).during("write the log of the run")?;
     drop(scratch);
     helper.report(&Report::Exited(exit));
     Ok(())
@@ -114,11 +124,10 @@ const SMALLEST_EXIT: i32 = 7;
 fn smallest_program() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
-    // mov edi, 7; mov eax, 60 (exit); syscall
-    let code = [0xbf, SMALLEST_EXIT.to_le_bytes()[0], 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
+    let code = machine::EXIT_7;
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(16, 0);
-    for half in [2u16, 62] {
+    for half in [2, machine::ELF_MACHINE] {
         bytes.extend(half.to_le_bytes());
     }
     bytes.extend(1u32.to_le_bytes());
@@ -147,7 +156,7 @@ fn supervise(
     process: &Process,
     furnished: Furnished,
     scratch: &Scratch,
-) -> Result<(Exit, Table), Failure> {
+) -> Result<(Exit, Table, Log), Failure> {
     // The locks are held to the end.
     let Furnished { areas, table, in_use: _in_use } = furnished;
     set_child_subreaper(Some(rustix::process::Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
@@ -189,6 +198,7 @@ fn supervise(
         areas,
         tasks: Tasks::default(),
         owners: table.into(),
+        journal: Journal::default(),
         gone: Mutex::default(),
         programs: scratch.0.join("programs"),
         loaders: Mutex::default(),
@@ -206,7 +216,8 @@ fn supervise(
     for file in lock(&supervisor.gone).drain() {
         table.forget(file);
     }
-    Ok((exit, table))
+    let log = supervisor.journal.take().during("write down what the process changes")?;
+    Ok((exit, table, log))
 }
 
 fn wait_for_reason(child: rustix::process::Pid) -> Failure {

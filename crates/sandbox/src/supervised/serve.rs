@@ -1,15 +1,16 @@
 //! Serving: the threads that receive calls and answer them.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::calls;
+use super::calls::{self, Served};
+use super::machine;
 use super::supervisor::{Caller, Supervisor};
+use super::task::lock;
 use crate::sys::notify::Notification;
 
 /// How many calls are served at a time.
@@ -28,29 +29,49 @@ pub(super) enum Answer {
     Fifo { fifo: OwnedFd, flags: OFlags, close_on_exec: bool },
 }
 
-type Table = HashMap<i64, fn(&Caller<'_>, [u64; 6]) -> Result<Answer, Errno>>;
+/// What is done for a call, by its number.
+type Table = Vec<Option<Served>>;
 
 /// Starts the workers. They end when the last process of the RUN has.
 pub(super) fn start(supervisor: &Arc<Supervisor>) -> std::io::Result<()> {
-    let table: Arc<Table> = Arc::new(calls::SERVED.iter().chain(calls::x86_64::SERVED).copied().collect());
+    let mut table = Table::new();
+    for (number, served) in calls::SERVED.iter().chain(machine::SERVED) {
+        let index = usize::try_from(*number).expect("system call numbers are small");
+        table.resize(table.len().max(index + 1), None);
+        table[index] = Some(*served);
+    }
+    let shared = Arc::new((table, Mutex::new(())));
     for _ in 0..WORKERS {
-        let (supervisor, table) = (supervisor.clone(), table.clone());
-        std::thread::Builder::new().name("serve".into()).spawn(move || work(&supervisor, &table))?;
+        let (supervisor, shared) = (supervisor.clone(), shared.clone());
+        std::thread::Builder::new()
+            .name("serve".into())
+            .spawn(move || work(&supervisor, &shared.0, &shared.1))?;
     }
     Ok(())
 }
 
-fn work(supervisor: &Arc<Supervisor>, table: &Table) {
-    // An error of the listener's own means that there is nobody left to serve.
-    while let Ok(Some(call)) = supervisor.listener.receive() {
-        serve(supervisor, table, &call);
+/// A call that arrives wakes every thread that waits for one, and only one gets it. So only one waits: it has the turn, and
+/// passes it on when a second call is there before it has served the first. As long as a RUN does one thing at a time
+/// nobody else is woken.
+fn work(supervisor: &Arc<Supervisor>, table: &Table, turn: &Mutex<()>) {
+    loop {
+        let mut mine = Some(lock(turn));
+        while mine.is_some() {
+            // An error of the listener's own means that there is nobody left to serve.
+            let Ok(Some(call)) = supervisor.listener.receive() else { return };
+            if supervisor.listener.has_more() {
+                mine = None;
+            }
+            serve(supervisor, table, &call);
+        }
     }
 }
 
 fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
     let listener = &supervisor.listener;
-    let (number, arguments) = calls::x86_64::newer(call.number, call.arguments);
-    let answer = match (table.get(&number), supervisor.tasks.get(call.task)) {
+    let (number, arguments) = machine::newer(call.number, call.arguments);
+    let served = usize::try_from(number).ok().and_then(|number| *table.get(number)?);
+    let answer = match (served, supervisor.tasks.get(call.task)) {
         (Some(handler), Some(task)) => handler(&Caller { supervisor, task: &task }, arguments),
         (None, _) => Err(Errno::NOSYS),
         // It was born past the tracer.

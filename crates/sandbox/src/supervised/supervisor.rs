@@ -11,6 +11,7 @@ use owners::{Identity, Table};
 use rustix::io::Errno;
 
 use super::area::Areas;
+use super::journal::Journal;
 use super::memory::Memory;
 use super::task::{Task, Tasks, lock};
 use crate::sys::notify::Listener;
@@ -23,6 +24,7 @@ pub(super) struct Supervisor {
     pub(super) areas: Areas,
     pub(super) tasks: Tasks,
     pub(super) owners: Mutex<Table>,
+    pub(super) journal: Journal,
     /// Files without a name, of which the table still says something.
     pub(super) gone: Mutex<HashSet<Identity>>,
     /// A directory for links to loaders, by which a program gets its name.

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::calls::{self, names::own_new};
 use super::credentials::Grant;
+use super::machine::Registers;
 use super::proc;
 use super::program::{self, Argument, Program};
-use super::registers::Registers;
 use super::resolve::{Last, Parent, WHICH};
 use super::room::{Filling, PIECE, Room, Space};
 use super::supervisor::{Caller, Supervisor, stat_in};
@@ -86,7 +86,14 @@ impl<'a> Tracer<'a> {
         while let Some((task, event)) = trace::wait()? {
             match event {
                 Event::Exited(code) => self.gone(task, Exit::Code(code)),
-                Event::Killed(signal) => self.gone(task, Exit::Signal(signal)),
+                Event::Killed { signal, dumped } => {
+                    if dumped {
+                        // The kernel knows every process to stand in the root, and wrote the file there.
+                        let areas = &self.supervisor.areas;
+                        self.supervisor.journal.all_in(areas, areas.fd(super::area::ROOT));
+                    }
+                    self.gone(task, Exit::Signal(signal));
+                }
                 Event::Stopped { signal, event } => self.stopped(task, signal, event),
             }
         }
@@ -374,6 +381,7 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
         let seen = caller.supervisor.seen(parent.stat);
         let who = caller.task.credentials();
         super::access::check(&who, &seen, super::access::WRITE | super::access::EXECUTE)?;
+        caller.supervisor.journal.name(areas, &parent);
         let mut host = proc::link_of(parent.directory.as_fd())?;
         host.push(b'/');
         host.extend(parent.name.to_bytes());

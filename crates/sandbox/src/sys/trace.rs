@@ -9,8 +9,8 @@ use nix::libc;
 pub(crate) enum Event {
     /// It exited with this status.
     Exited(i32),
-    /// It was ended by this signal.
-    Killed(i32),
+    /// It was ended by this signal, and the kernel may have written down its memory. core(5)
+    Killed { signal: i32, dumped: bool },
     /// It stopped: the signal, and with it the number of a ptrace event or 0.
     Stopped { signal: i32, event: i32 },
 }
@@ -32,7 +32,7 @@ pub(crate) fn wait() -> io::Result<Option<(i32, Event)>> {
         let event = if libc::WIFEXITED(status) {
             Event::Exited(libc::WEXITSTATUS(status))
         } else if libc::WIFSIGNALED(status) {
-            Event::Killed(libc::WTERMSIG(status))
+            Event::Killed { signal: libc::WTERMSIG(status), dumped: libc::WCOREDUMP(status) }
         } else if libc::WIFSTOPPED(status) {
             Event::Stopped { signal: libc::WSTOPSIG(status), event: status >> 16 }
         } else {
@@ -55,4 +55,41 @@ pub(crate) fn go_on(task: i32, signal: i32, to_end_of_call: bool) -> io::Result<
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the last argument is a number here, the one before is ignored.
     super::check(unsafe { libc::ptrace(request, task, nothing, libc::c_long::from(signal)) })
+}
+
+/// The register set that holds the number of a call on aarch64. `linux/elf.h`
+#[cfg(target_arch = "aarch64")]
+const NT_ARM_SYSTEM_CALL: i32 = 0x404;
+
+/// The number of the call that a stopped thread is about to make; -1 for none.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn call(task: i32) -> io::Result<i32> {
+    let mut number: i32 = -1;
+    let mut vector = libc::iovec { iov_base: (&raw mut number).cast(), iov_len: size_of::<i32>() };
+    // SAFETY: the vector describes a live integer of the size that the register set has.
+    super::check(unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETREGSET,
+            task,
+            NT_ARM_SYSTEM_CALL as usize as *mut libc::c_void,
+            &raw mut vector,
+        )
+    })?;
+    Ok(number)
+}
+
+/// Makes it another call, or none.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn set_call(task: i32, number: i32) -> io::Result<()> {
+    let mut number = number;
+    let mut vector = libc::iovec { iov_base: (&raw mut number).cast(), iov_len: size_of::<i32>() };
+    // SAFETY: as above.
+    super::check(unsafe {
+        libc::ptrace(
+            libc::PTRACE_SETREGSET,
+            task,
+            NT_ARM_SYSTEM_CALL as usize as *mut libc::c_void,
+            &raw mut vector,
+        )
+    })
 }

@@ -31,9 +31,12 @@ pub(super) fn changeable(caller: &Caller<'_>, object: &Object) -> Result<(), Err
 }
 
 /// Moves the change time of a file of which only the table of owners says something new.
-pub(super) fn touch(object: &Object) -> Result<(), Errno> {
+pub(super) fn touch(caller: &Caller<'_>, object: &Object) -> Result<(), Errno> {
+    let sv = caller.supervisor;
     // An owner that stays as it is is a change all the same. chown(2)
-    rustix::fs::chownat(&object.fd, c"", None, None, AtFlags::EMPTY_PATH)
+    rustix::fs::chownat(&object.fd, c"", None, None, AtFlags::EMPTY_PATH)?;
+    sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
+    Ok(())
 }
 
 /// fchmodat2(2).
@@ -68,6 +71,7 @@ fn set_mode(caller: &Caller<'_>, object: &Object, mode: u32) -> Result<Answer, E
     }
     let on_disk = mode_on_disk(file_type(&object.stat) | mode & 0o7777);
     rustix::fs::chmod(proc::own_path(object.fd.as_fd()), Mode::from_raw_mode(on_disk))?;
+    sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
     lock(&sv.owners).change(identity(&object.stat), |entry| {
         entry.mode = remembered_mode(mode, object.stat.st_mode);
     });
@@ -111,7 +115,7 @@ fn set_owner(caller: &Caller<'_>, object: &Object, uid: u32, gid: u32) -> Result
         }
         result => result?,
     }
-    touch(object)?;
+    touch(caller, object)?;
     let mut mode = seen.st_mode;
     // A file with other owners has lost what it would run as.
     if file_type(&seen) == libc::S_IFREG {
@@ -145,7 +149,7 @@ pub(super) fn set_times(
 }
 
 /// Sets times that were read already: also for the older forms of the call.
-pub(super) fn change_times(
+pub(in super::super) fn change_times(
     caller: &Caller<'_>,
     at: i32,
     path: u64,
@@ -176,5 +180,7 @@ pub(super) fn change_times(
     } else {
         errno(plain::set_times(CWD, &proc::own_path(object.fd.as_fd()), times, 0))?;
     }
+    let sv = caller.supervisor;
+    sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
     Ok(Answer::Value(0))
 }

@@ -107,6 +107,7 @@ fn set_on(
     if name.as_c_str() != CAPABILITY {
         let flags = XattrFlags::from_bits_retain(flags as u32);
         rustix::fs::setxattr(proc::own_path(object.fd.as_fd()), &name, &bytes, flags)?;
+        caller.supervisor.journal.changed(&caller.supervisor.areas, object.fd.as_fd(), &object.stat);
         return Ok(Answer::Value(0));
     }
     // Version 2 has 20 bytes, version 3, with the root of a user namespace, 24. linux/capability.h
@@ -117,7 +118,7 @@ fn set_on(
     }
     bytes.truncate(20);
     bytes[3] = 2;
-    touch(object)?;
+    touch(caller, object)?;
     lock(&caller.supervisor.owners)
         .change(identity(&object.stat), |entry| entry.capability = Some(bytes.into()));
     Ok(Answer::Value(0))
@@ -176,6 +177,7 @@ fn remove_from(caller: &Caller<'_>, object: &Object, [_, name, ..]: [u64; 6]) ->
     may_set(caller, object, &name)?;
     if name.as_c_str() != CAPABILITY {
         rustix::fs::removexattr(proc::own_path(object.fd.as_fd()), &name)?;
+        caller.supervisor.journal.changed(&caller.supervisor.areas, object.fd.as_fd(), &object.stat);
         return Ok(Answer::Value(0));
     }
     let mut owners = lock(&caller.supervisor.owners);
@@ -184,7 +186,7 @@ fn remove_from(caller: &Caller<'_>, object: &Object, [_, name, ..]: [u64; 6]) ->
     }
     owners.change(identity(&object.stat), |entry| entry.capability = None);
     drop(owners);
-    touch(object)?;
+    touch(caller, object)?;
     Ok(Answer::Value(0))
 }
 

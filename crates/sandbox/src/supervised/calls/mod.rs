@@ -1,6 +1,6 @@
 //! The calls that are served, each in the form that the newest kernels have of it.
 
-mod attributes;
+pub(super) mod attributes;
 mod directory;
 mod extended;
 mod ids;
@@ -9,12 +9,11 @@ pub(super) mod names;
 mod open;
 mod privileges;
 mod signals;
-#[cfg(target_arch = "x86_64")]
-pub(super) mod x86_64;
 
 use nix::libc;
 use rustix::io::Errno;
 
+use super::machine;
 use super::serve::Answer;
 use super::supervisor::Caller;
 
@@ -23,7 +22,7 @@ pub(super) use open::wait_for_fifo;
 pub(super) use privileges::OPTIONS;
 
 /// What is done for a call, given its arguments.
-type Served = fn(&Caller<'_>, [u64; 6]) -> Result<Answer, Errno>;
+pub(super) type Served = fn(&Caller<'_>, [u64; 6]) -> Result<Answer, Errno>;
 
 /// All calls that the filter sends here, but for those that are older forms of one of these.
 pub(super) const SERVED: &[(i64, Served)] = &[
@@ -98,12 +97,7 @@ pub(super) const SERVED: &[(i64, Served)] = &[
 pub(super) fn is_served(number: i64) -> bool {
     // With an address only, which is not known here.
     number != libc::SYS_sendto
-        && (SERVED.iter().any(|(served, _)| *served == number) || older().contains(&number))
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(super) fn older() -> &'static [i64] {
-    &x86_64::OLDER
+        && (SERVED.iter().any(|(served, _)| *served == number) || machine::OLDER.contains(&number))
 }
 
 /// fchmodat2(2) of Linux 6.6, which older C libraries do not know by name.

@@ -43,6 +43,25 @@ pub(in super::super) fn own_new(
     });
 }
 
+impl Caller<'_> {
+    /// Something was made by this name, which a call ends with.
+    fn made(&self, parent: &Parent, mode: u32, device: u64) -> Result<Answer, Errno> {
+        let sv = self.supervisor;
+        let Ok(made) = stat_in(&parent.directory, &parent.name) else {
+            // Somebody has moved or removed it meanwhile.
+            sv.journal.name(&sv.areas, parent);
+            return Ok(Answer::Value(0));
+        };
+        if file_type(&made) == libc::S_IFDIR {
+            sv.journal.made_directory(&sv.areas, parent, &made);
+        } else {
+            sv.journal.made(&sv.areas, parent, &made);
+        }
+        own_new(self, &parent.stat, &made, mode, device);
+        Ok(Answer::Value(0))
+    }
+}
+
 /// A file that may be about to lose its last name.
 #[derive(Debug)]
 struct Losing {
@@ -109,8 +128,7 @@ pub(super) fn mkdir(caller: &Caller<'_>, [at, path, mode, ..]: [u64; 6]) -> Resu
     let mode = libc::S_IFDIR | mode as u32 & 0o1777 & !caller.task.place().umask;
     let on_disk = Mode::from_raw_mode(owners::mode_on_disk(mode));
     rustix::fs::mkdirat(&parent.directory, &parent.name, on_disk)?;
-    own_new(caller, &parent.stat, &stat_in(&parent.directory, &parent.name)?, mode, 0);
-    Ok(Answer::Value(0))
+    caller.made(&parent, mode, 0)
 }
 
 /// mknodat(2). A device is an empty file on disk.
@@ -142,8 +160,7 @@ pub(super) fn mknod(caller: &Caller<'_>, [at, path, mode, device, ..]: [u64; 6])
     };
     rustix::fs::mknodat(&parent.directory, &parent.name, real, on_disk, 0)?;
     let device = if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) { device } else { 0 };
-    own_new(caller, &parent.stat, &stat_in(&parent.directory, &parent.name)?, mode, device);
-    Ok(Answer::Value(0))
+    caller.made(&parent, mode, device)
 }
 
 /// symlinkat(2).
@@ -157,9 +174,7 @@ pub(super) fn symlink(caller: &Caller<'_>, [text, at, path, ..]: [u64; 6]) -> Re
         return Err(Errno::NOENT);
     }
     rustix::fs::symlinkat(&text, &parent.directory, &parent.name)?;
-    let made = stat_in(&parent.directory, &parent.name)?;
-    own_new(caller, &parent.stat, &made, libc::S_IFLNK | 0o777, 0);
-    Ok(Answer::Value(0))
+    caller.made(&parent, libc::S_IFLNK | 0o777, 0)
 }
 
 /// Refuses to take a name from a sticky directory.
@@ -198,6 +213,7 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
     let flags = if as_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     let losing = losing(&parent, caller, &file);
     rustix::fs::unlinkat(&parent.directory, &parent.name, flags)?;
+    caller.supervisor.journal.removed(&caller.supervisor.areas, &parent, &file);
     lost(caller, losing);
     Ok(Answer::Value(0))
 }
@@ -238,10 +254,12 @@ pub(super) fn rename(
         access::check(&caller.task.credentials(), &seen, access::WRITE)?;
     }
     let flags = RenameFlags::from_bits_retain(flags);
+    let moved_directory = is_directory || replaced.is_some_and(|it| file_type(&it) == libc::S_IFDIR);
     let replaced = replaced
         .filter(|replaced| !flags.contains(RenameFlags::EXCHANGE) && identity(replaced) != identity(&file));
     let losing = replaced.and_then(|replaced| losing(&to, caller, &replaced));
     rustix::fs::renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
+    caller.supervisor.journal.moved(&caller.supervisor.areas, &from, &to, moved_directory);
     lost(caller, losing);
     Ok(Answer::Value(0))
 }
@@ -273,6 +291,7 @@ pub(super) fn link(
     }
     let through = proc::own_path(from.fd.as_fd());
     rustix::fs::linkat(CWD, &through, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)?;
+    caller.supervisor.journal.name(&caller.supervisor.areas, &to);
     lock(&caller.supervisor.gone).remove(&identity(&from.stat));
     Ok(Answer::Value(0))
 }

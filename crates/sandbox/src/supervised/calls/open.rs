@@ -118,6 +118,7 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
     let flags = flags | (asked & OFlags::TRUNC);
     if wanted & access::WRITE != 0 && file_type(&seen) == libc::S_IFREG {
         lose_privileges(caller, &object, &seen);
+        sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
     }
     match file_type(&seen) {
         libc::S_IFCHR if seen.st_rdev == rustix::fs::makedev(5, 0) => {
@@ -235,7 +236,9 @@ fn make(
         Err(Errno::EXIST) => Ok(None),
         Err(error) => Err(error),
         Ok(fd) => {
-            own_new(caller, &parent.stat, &stat_of(fd.as_fd())?, libc::S_IFREG | mode, 0);
+            let stat = stat_of(fd.as_fd())?;
+            sv.journal.made(&sv.areas, parent, &stat);
+            own_new(caller, &parent.stat, &stat, libc::S_IFREG | mode, 0);
             Ok(Some(fd))
         }
     }
@@ -334,6 +337,7 @@ pub(super) fn truncate(caller: &Caller<'_>, [path, length, ..]: [u64; 6]) -> Res
     let file = reopen(object.fd.as_fd(), OFlags::WRONLY | OFlags::CLOEXEC)?;
     let length = u64::try_from(length.cast_signed()).map_err(|_| Errno::INVAL)?;
     rustix::fs::ftruncate(file, length)?;
+    sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
     Ok(Answer::Value(0))
 }
 

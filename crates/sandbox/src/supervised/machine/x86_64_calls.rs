@@ -3,13 +3,13 @@
 use nix::libc;
 use rustix::io::Errno;
 
-use super::attributes::change_times;
-use super::{FCHMODAT2, Served};
+use crate::supervised::calls::attributes::change_times;
+use crate::supervised::calls::{FCHMODAT2, Served};
 use crate::supervised::serve::Answer;
 use crate::supervised::supervisor::Caller;
 
 /// Every call that is another in an older form.
-pub(in crate::supervised) const OLDER: [i64; 22] = [
+pub(in crate::supervised) const OLDER: &[i64] = &[
     libc::SYS_open,
     libc::SYS_creat,
     libc::SYS_stat,
