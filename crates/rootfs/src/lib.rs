@@ -20,8 +20,8 @@ mod scan;
 mod source;
 mod stat;
 mod stub;
-mod whole;
 mod transcript;
+mod whole;
 mod workspace;
 mod xattr;
 
