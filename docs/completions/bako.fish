@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bako_global_optspecs
-    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= tar-path= oci-layout-path= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= image-format= skip-push-permission-check= push-ignore-immutable-tag-errors= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
+    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= tar-path= oci-layout-path= provenance= sbom= attest= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= build-report= sign-key= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= image-format= skip-push-permission-check= push-ignore-immutable-tag-errors= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= cache-mounts= cache-mounts-repo= cache-mounts-max-size= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
 end
 
 function __fish_bako_needs_command
@@ -43,7 +43,10 @@ complete -c bako -n "__fish_bako_needs_command" -l label -d 'A label of the imag
 complete -c bako -n "__fish_bako_needs_command" -l no-push -d 'Build, but do not push. `KANIKO_NO_PUSH` in the environment says the same' -r
 complete -c bako -n "__fish_bako_needs_command" -l tar-path -d 'Write an archive for `docker load` to this file' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l oci-layout-path -d 'Write an OCI layout with the image to this directory' -r -F
-complete -c bako -n "__fish_bako_needs_command" -l annotation -d 'An annotation of the manifest, as NAME=VALUE. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l provenance -d 'State beside the image how it was made (SLSA v1); true, false, or mode=min, mode=max, builder-id=URI with commas between' -r
+complete -c bako -n "__fish_bako_needs_command" -l sbom -d 'State beside the image what is in it (SPDX 2.3): packages of its system and of programming languages' -r
+complete -c bako -n "__fish_bako_needs_command" -l attest -d 'The same as type=provenance,… and type=sbom. May be repeated' -r
+complete -c bako -n "__fish_bako_needs_command" -l annotation -d 'An annotation, as [LEVEL:]NAME=VALUE; LEVEL is manifest (if none is given), index, manifest-descriptor or index-descriptor, several with commas between, each also with [PLATFORM] behind. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l compression -d 'How new layers are packed' -r -f -a "gzip\t'For every engine'
 zstd\t'Smaller and faster, for engines of the last years'"
 complete -c bako -n "__fish_bako_needs_command" -l compression-level -d 'How hard they are packed: 0 to 12 for gzip, 1 to 22 for zstd, -1 for what suits builds' -r
@@ -51,6 +54,8 @@ complete -c bako -n "__fish_bako_needs_command" -l reproducible -d 'Take the tim
 complete -c bako -n "__fish_bako_needs_command" -l single-snapshot -d 'Make one layer of all that the image has on top of its base' -r
 complete -c bako -n "__fish_bako_needs_command" -l ignore-path -d 'A path of the image where what a RUN does is in no layer. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l metadata-file -d 'Write digests, descriptor and names of the image to this file as JSON, once all is done' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l build-report -d 'Write a page about the build to this file, in HTML that needs nothing else, once the build has ended' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l sign-key -d 'Sign the image in every registry that it was pushed to with this private key, ECDSA on P-256 in PEM, as cosign does. The password of one that cosign has encrypted is in COSIGN_PASSWORD' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l digest-file -d 'Write the digest of the image to this file, once all is done; or to an https:// URL, by PUT' -r
 complete -c bako -n "__fish_bako_needs_command" -l image-name-with-digest-file -d 'Write REPOSITORY@DIGEST of each destination to this file, once all is done' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l image-name-tag-with-digest-file -d 'Write REPOSITORY:TAG@DIGEST of each destination to this file, once all is done' -r -F
@@ -99,6 +104,9 @@ complete -c bako -n "__fish_bako_needs_command" -l cache-run-layers -d 'Keep res
 complete -c bako -n "__fish_bako_needs_command" -l no-push-cache -d 'Use the --cache-repo, but keep nothing there' -r
 complete -c bako -n "__fish_bako_needs_command" -l cache-sign-key -d 'Sign what is kept with this Ed25519 private key, in PEM' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l cache-verify-key -d 'Use only results that are signed with the key that belongs to this Ed25519 public key, in PEM' -r -F
+complete -c bako -n "__fish_bako_needs_command" -l cache-mounts -d 'Keep cache mounts of RUN for other machines too, and take those that other machines have kept: in the --cache-mounts-repo or, if that is not given, wherever results of steps are kept' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-mounts-repo -d 'The repository for cache mounts, or oci:DIR for a directory' -r
+complete -c bako -n "__fish_bako_needs_command" -l cache-mounts-max-size -d 'What the files of a cache mount may have together to be kept for other machines, as in 500m or 4g' -r
 complete -c bako -n "__fish_bako_needs_command" -l no-cache -d 'Build everything anew. What comes of it is kept as ever' -r
 complete -c bako -n "__fish_bako_needs_command" -l no-cache-filter -d 'Build these stages anew, by name or number. May be repeated' -r
 complete -c bako -n "__fish_bako_needs_command" -l explain -d 'Say of each step why a cache has it or, beside the last build that has made something, why not' -r
@@ -113,11 +121,14 @@ complete -c bako -n "__fish_bako_needs_command" -f -a "registry" -d 'A small reg
 complete -c bako -n "__fish_bako_needs_command" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
 complete -c bako -n "__fish_bako_needs_command" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
 complete -c bako -n "__fish_bako_needs_command" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_needs_command" -f -a "cache" -d 'See what is in a cache, and make room in it'
 complete -c bako -n "__fish_bako_needs_command" -f -a "copy" -d 'Copy an image, or an index with all its images, between registries, layouts and archives'
 complete -c bako -n "__fish_bako_needs_command" -f -a "digest" -d 'Print the digest of an image'
+complete -c bako -n "__fish_bako_needs_command" -f -a "inspect" -d 'Show what an image is: config, layers, what each of them adds and hides, the biggest files'
 complete -c bako -n "__fish_bako_needs_command" -f -a "ls" -d 'List the tags of a repository'
 complete -c bako -n "__fish_bako_needs_command" -f -a "manifest" -d 'Join images to an index of several platforms: what docker manifest does'
 complete -c bako -n "__fish_bako_needs_command" -f -a "resolve" -d 'Pin the images of manifests to digests, and build those that have a source: what kbld does'
+complete -c bako -n "__fish_bako_needs_command" -f -a "verify" -d 'Check that an image is signed with a key: what cosign verify --key does'
 complete -c bako -n "__fish_bako_needs_command" -f -a "version" -d 'Print the version'
 complete -c bako -n "__fish_bako_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand probe" -l work-dir -d 'Where a build would work' -r -F
@@ -172,7 +183,7 @@ complete -c bako -n "__fish_bako_using_subcommand warmer" -s i -l image -d 'An i
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s d -l dockerfile -d 'A Dockerfile, all of whose bases are fetched' -r -F
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l build-arg -d 'Value of an ARG before its first FROM, as NAME=VALUE. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s c -l cache-dir -d 'The cache directory; made if it is not there' -r -F
-complete -c bako -n "__fish_bako_using_subcommand warmer" -l platform -d 'What for, as OS/ARCHITECTURE[/VARIANT]; this machine\'s platform if not given' -r
+complete -c bako -n "__fish_bako_using_subcommand warmer" -l platform -d 'What for, as OS/ARCHITECTURE[/VARIANT], several with commas; this machine\'s platform if not given' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -198,6 +209,76 @@ color\t'Lines with colour, where stderr is a terminal that shows it'
 json\t'One JSON object a line'"
 complete -c bako -n "__fish_bako_using_subcommand warmer" -l log-timestamp -d 'Begin each line with the time' -r
 complete -c bako -n "__fish_bako_using_subcommand warmer" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand cache; and not __fish_seen_subcommand_from ls prune inspect help" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand cache; and not __fish_seen_subcommand_from ls prune inspect help" -f -a "ls" -d 'List what is there, what was of use last first'
+complete -c bako -n "__fish_bako_using_subcommand cache; and not __fish_seen_subcommand_from ls prune inspect help" -f -a "prune" -d 'Remove what is old, or too much'
+complete -c bako -n "__fish_bako_using_subcommand cache; and not __fish_seen_subcommand_from ls prune inspect help" -f -a "inspect" -d 'Show all that is known of one thing'
+complete -c bako -n "__fish_bako_using_subcommand cache; and not __fish_seen_subcommand_from ls prune inspect help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l cache-dir -d 'A cache directory, instead or as well' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l format -d 'How to say it' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -l cache-ttl -d 'How long a build would use a result, as with its flag of this name' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l cache-dir -d 'A cache directory, instead or as well' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l format -d 'How to say it' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l older-than -d 'Remove what was not of use for so long, as 336h' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l keep-size -d 'Keep so much of what was of use last, as in 500m or 2g, in each place' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -l dry-run -d 'Only say what would go' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l cache-dir -d 'A cache directory, instead or as well' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -l format -d 'How to say it' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List what is there, what was of use last first'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove what is old, or too much'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show all that is known of one thing'
+complete -c bako -n "__fish_bako_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand copy" -l platform -d 'Copy only the image for this platform, if there are several' -r
 complete -c bako -n "__fish_bako_using_subcommand copy" -s a -l all -d 'Copy an index with all its images, which is done without this flag too' -r
 complete -c bako -n "__fish_bako_using_subcommand copy" -l work-dir -d 'Where to work, if there are archives' -r -F
@@ -234,6 +315,26 @@ complete -c bako -n "__fish_bako_using_subcommand digest" -l credential-helpers 
 complete -c bako -n "__fish_bako_using_subcommand digest" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand digest" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand digest" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l platform -d 'Which image, if there are several; this machine\'s platform if not given' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l format -d 'How it is shown' -r -f -a "text\t'For people'
+json\t'For programs, and with everything that the config says'"
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l files -d 'How many files are named, of each layer and in all' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
 complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure-pull -d 'Pull by plain HTTP' -r
 complete -c bako -n "__fish_bako_using_subcommand ls" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
@@ -388,20 +489,44 @@ complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subco
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "version" -d 'Print the version'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand verify" -l key -d 'The public key, ECDSA on P-256 in PEM, as cosign.pub' -r -F
+complete -c bako -n "__fish_bako_using_subcommand verify" -l payloads -d 'Print the texts that were signed, as a JSON array, as cosign does' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand verify" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand verify" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand version" -s h -l help -d 'Print help'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "copy" -d 'Copy an image, or an index with all its images, between registries, layouts and archives'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "digest" -d 'Print the digest of an image'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "ls" -d 'List the tags of a repository'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "manifest" -d 'Join images to an index of several platforms: what docker manifest does'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "resolve" -d 'Pin the images of manifests to digests, and build those that have a source: what kbld does'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "version" -d 'Print the version'
-complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer copy digest ls manifest resolve version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "probe" -d 'Show which isolations for RUN work here, and why the others do not'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "registry" -d 'A small registry for laptops, tests and sites without a network'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "push" -d 'Push an image that is in a docker archive or an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "login" -d 'Note a user and a password for a registry in docker\'s config.json'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "warmer" -d 'Bring base images into a cache directory before builds ask for them'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "cache" -d 'See what is in a cache, and make room in it'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "copy" -d 'Copy an image, or an index with all its images, between registries, layouts and archives'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "digest" -d 'Print the digest of an image'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "inspect" -d 'Show what an image is: config, layers, what each of them adds and hides, the biggest files'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "ls" -d 'List the tags of a repository'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "manifest" -d 'Join images to an index of several platforms: what docker manifest does'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "resolve" -d 'Pin the images of manifests to digests, and build those that have a source: what kbld does'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "verify" -d 'Check that an image is signed with a key: what cosign verify --key does'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand help; and not __fish_seen_subcommand_from probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from registry" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "ls" -d 'List what is there, what was of use last first'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "prune" -d 'Remove what is old, or too much'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "inspect" -d 'Show all that is known of one thing'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "create" -d 'Make a list on this machine, to be annotated and pushed'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "annotate" -d 'Say what a member of a list is for'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "inspect" -d 'Show a list, or an image'

@@ -42,10 +42,10 @@ pub(crate) fn summaries(engine: &Engine, config: &ImageConfig, layers: &[Layer])
     let summary = |layer: &Layer| LayerSummary {
         descriptor: layer.descriptor.clone(),
         created_by: makers.next().and_then(|entry| entry.created_by.clone()).unwrap_or_default(),
-        origin: match () {
-            () if layer.is_cached() => SummaryOrigin::Cache,
-            () if layer.is_built() => SummaryOrigin::Built,
-            () => SummaryOrigin::Base,
+        origin: match (layer.is_cached(), layer.is_built()) {
+            (true, _) => SummaryOrigin::Cache,
+            (false, true) => SummaryOrigin::Built,
+            (false, false) => SummaryOrigin::Base,
         },
         directories: engine.index(layer).map(|index| directories(&index)).unwrap_or_default(),
     };

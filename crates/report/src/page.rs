@@ -23,18 +23,18 @@ pub fn render(report: &BuildReport) -> String {
         Outcome::Failed(_) => ("bad", "failed"),
     };
     let mut out = String::with_capacity(64 * 1024);
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}: {result}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <header><h1><span class=\"mark {state}\">{result}</span> {title}</h1><button type=\"button\" id=\"theme\">light or dark</button></header>\n<main>\n",
+         <header><h1><span class=\"mark {state}\">{result}</span> {title}</h1><button type=\"button\" id=\"theme\">light or dark</button></header>\n<main>",
         hash = hash(SCRIPT),
         title = escape(name),
     );
     if let Outcome::Failed(reason) = &report.outcome {
-        let _ = write!(out, "<p class=\"reason\" role=\"alert\">{}</p>\n", escape(reason));
+        let _ = writeln!(out, "<p class=\"reason\" role=\"alert\">{}</p>", escape(reason));
     }
     tiles(&mut out, report);
     let filters = [
@@ -62,9 +62,9 @@ pub fn render(report: &BuildReport) -> String {
     section(&mut out, "explained", "Why steps were made, or not", &explained(report));
     section(&mut out, "warnings", "Warnings", &warnings(report));
     section(&mut out, "times", "Where the time went", &times(report));
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "</main>\n<footer>{} · began {}</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        "</main>\n<footer>{} · began {}</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>",
         escape(&report.tool),
         escape(&report.started)
     );
@@ -80,7 +80,7 @@ fn hash(text: &str) -> String {
 }
 
 fn section(out: &mut String, id: &str, title: &str, body: &str) {
-    let _ = write!(out, "<section id=\"{id}\"><h2>{title}</h2>{body}</section>\n");
+    let _ = writeln!(out, "<section id=\"{id}\"><h2>{title}</h2>{body}</section>");
 }
 
 /// The numbers that are looked for first.
@@ -113,7 +113,7 @@ fn tiles(out: &mut String, report: &BuildReport) {
         let _ = write!(facts, "<code>{}</code>", escape(digest));
     }
     if !facts.is_empty() {
-        let _ = write!(out, "<p class=\"facts\">{facts}</p>\n");
+        let _ = writeln!(out, "<p class=\"facts\">{facts}</p>");
     }
 }
 
