@@ -174,10 +174,18 @@ impl Inventory {
     }
 
     fn remove_mount(&self) -> io::Result<bool> {
+        let mut places = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // The file `key` lies beside them.
+            if entry.file_type()?.is_dir() {
+                places.push(entry.path());
+            }
+        }
         let mut locks = Vec::new();
-        for place in std::fs::read_dir(&self.path)? {
+        for place in &places {
             for file in ["lock", "in-use"] {
-                let Ok(file) = File::open(place.as_ref().map_err(copy)?.path().join(file)) else { continue };
+                let Ok(file) = File::open(place.join(file)) else { continue };
                 match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                     Ok(()) => locks.push(file),
                     Err(Errno::WOULDBLOCK) => return Ok(false),
@@ -186,8 +194,8 @@ impl Inventory {
             }
         }
         // The locks stay: whoever waits for one would else hold another one than whoever comes after.
-        for place in std::fs::read_dir(&self.path)? {
-            let data = place?.path().join("data");
+        for place in &places {
+            let data = place.join("data");
             match std::fs::remove_dir_all(&data) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&data, &error)),
                 _ => {}
@@ -196,10 +204,6 @@ impl Inventory {
         drop(locks);
         Ok(true)
     }
-}
-
-fn copy(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
 }
 
 #[cfg(test)]
