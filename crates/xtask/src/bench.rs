@@ -28,9 +28,9 @@ use workload::{Workload, all};
 const HELP: &str = "\
 usage: cargo xtask bench [--rounds N] [--without-buildah] [WORKLOAD...]
 
-Builds each workload cold, bako (release build) and buildah in turns, and prints the medians. Needs root on
-Debian; what is missing is installed. The base, Debian with compilers, Python and Node, is made once and
-kept in the target folder.
+Builds each workload cold, bako (release build, or the program that BAKO names) and buildah in turns, and prints
+the medians. Needs root on Debian; what is missing is installed. The base, Debian with compilers, Python and
+Node, is made once and kept in the target folder.
 `bench isolation` is about the cost of RUN; see `bench isolation --help`.
 
 workloads (all of them, if none is named):
@@ -80,7 +80,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     packages::install(packages::FOR_BENCH)?;
     ensure!(host::is_root(), "buildah and mmdebstrap are compared as root");
-    let bako = build_bako("release")?;
+    let bako = match std::env::var_os("BAKO") {
+        Some(_) => Bako::built()?,
+        None => build_bako("release")?,
+    };
     let is_chosen = |name: &str| options.chosen.is_empty() || options.chosen.contains(name);
     if is_chosen(cache::NAME) {
         cache::run(&bako, options.rounds, options.buildah)?;
