@@ -432,61 +432,143 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove lists from this machine'
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l output -d 'How the documents are printed' -r -f -a "text\t'As they were written, with other images and the annotation'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l output -d 'How the documents are printed' -r -f -a "text\t'As they were written, with other images and the annotation'
 kbld\t'As kbld prints them: keys sorted, without comments'"
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l build -d 'Whether images that have a source are built' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l build-concurrency -d 'Images that are built at the same time' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l concurrency -d 'References that are looked up at the same time' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l images-annotation -d 'Whether the annotation kbld.k14s.io/images is written' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l origins-annotation -d 'Whether imgpkg\'s lock has the origins of its images' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l image-map-file -d 'A JSON object of references and what takes their place' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l lock-output -d 'Write a Config that makes the next run come to the same' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l imgpkg-lock-output -d 'Write an ImagesLock of imgpkg' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l unresolved-inspect -d 'Only print the references, and resolve nothing' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l platform -d 'Which image of an index is meant, as OS/ARCHITECTURE[/VARIANT][:OSVERSION]' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l oci-layout-path -d 'Where images go that are built and have no destination: each an OCI layout in a directory below this one' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-verify-certs -d 'Whether certificates are checked' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure-pull -d 'Pull by plain HTTP' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l sort -d 'Nothing: the order of the output is that of the input' -r
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l isolation -d 'How a RUN is kept to its root' -r -f -a "auto\t'The best of those that work here'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l build -d 'Whether images that have a source are built' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l build-concurrency -d 'Images that are built at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l concurrency -d 'References that are looked up at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l images-annotation -d 'Whether the annotation kbld.k14s.io/images is written' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l origins-annotation -d 'Whether imgpkg\'s lock has the origins of its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l image-map-file -d 'A JSON object of references and what takes their place' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l lock-output -d 'Write a Config that makes the next run come to the same' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l imgpkg-lock-output -d 'Write an ImagesLock of imgpkg' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l unresolved-inspect -d 'Only print the references, and resolve nothing' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l platform -d 'Which image of an index is meant, as OS/ARCHITECTURE[/VARIANT][:OSVERSION]' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l oci-layout-path -d 'Where images go that are built and have no destination: each an OCI layout in a directory below this one' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-verify-certs -d 'Whether certificates are checked' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l sort -d 'Nothing: the order of the output is that of the input' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l isolation -d 'How a RUN is kept to its root' -r -f -a "auto\t'The best of those that work here'
 ns\t'Namespaces and, where the kernel allows it, an overlay'
 chroot\t'chroot(2) alone'
 supervised\t'No privilege: a supervisor that answers system calls'"
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l cache-dir -d 'Keep layers of bases and their indexes here; see the same flag of a build' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l work-dir -d 'Where to work' -r -F
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l cache-dir -d 'Keep layers of bases and their indexes here; see the same flag of a build' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l work-dir -d 'Where to work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l verbosity -d 'How much to say' -r -f -a "error\t'Errors only; Kaniko\'s `panic` and `fatal` are the same here'
 warn\t'And warnings'
 info\t'And what is being done'
 debug\t'And why'
 trace\t'And every request'"
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -l log-format -d 'How to say it' -r -f -a "text\t'Plain lines'
 color\t'Lines with colour, where stderr is a terminal that shows it'
 json\t'One JSON object a line'"
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "version" -d 'Print the version'
-complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "relocate" -d 'Copy pinned images to one repository, and print the documents with their new places'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "package" -d 'Write pinned images into one file'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "unpackage" -d 'Push the images of such a file to one repository, and print the documents with their new places'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "version" -d 'Print the version'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and not __fish_seen_subcommand_from inspect relocate package unpackage version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from inspect" -s f -l file -d 'A file, a directory, or `-` for standard input. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l concurrency -d 'Images and layers that are on their way at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-verify-certs -d 'Whether certificates are checked' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l work-dir -d 'Where to work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -s r -l repository -d 'The repository that takes all images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l lock-output -d 'Write a Config that leads to the images in their new place' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -l output -d 'How the documents are printed' -r -f -a "text\t'As they were written, with other images and the annotation'
+kbld\t'As kbld prints them: keys sorted, without comments'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from relocate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l concurrency -d 'Images and layers that are on their way at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-verify-certs -d 'Whether certificates are checked' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -l work-dir -d 'Where to work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -s o -l output -d 'The file' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from package" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -s f -l file -d 'A file, a directory, an address (https://…), or `-` for standard input. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l concurrency -d 'Images and layers that are on their way at the same time' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-ca-cert-path -d 'A certificate authority for every registry. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-verify-certs -d 'Whether certificates are checked' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-insecure -d 'Every registry may speak plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l insecure -d 'Push by plain HTTP. Registries on the loopback interface need no such flag' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l insecure-pull -d 'Pull by plain HTTP' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l insecure-registry -d 'A registry to use by plain HTTP. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l skip-tls-verify -d 'Push and pull without checking certificates' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l skip-tls-verify-pull -d 'Pull without checking the registry\'s certificate' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l skip-tls-verify-registry -d 'A registry whose certificate is not checked. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-certificate -d 'A certificate authority for one registry, as REGISTRY=FILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-client-cert -d 'A certificate to show to one registry, and its key, as REGISTRY=FILE,KEYFILE. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-map -d 'Other places to ask for a registry\'s images first, as REGISTRY=OTHER[/PATH];… May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l registry-mirror -d 'A place to ask for Docker Hub\'s images first, as HOST[:PORT][/PATH]. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l skip-default-registry-fallback -d 'Do not ask a registry itself if there are other places to ask for its images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l authfile -d 'A file of credentials, as Docker\'s config.json or containers\' auth.json, or a directory of them such as a mounted secret; it goes before all others. May be repeated' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l credential-helpers -d 'Which sources of credentials are used beside files, of env, google, ecr, acr and gitlab; all if not given, none if empty' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l work-dir -d 'Where to work' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -s i -l input -d 'The file' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -s r -l repository -d 'The repository that takes all images' -r
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l lock-output -d 'Write a Config that leads to the images in their new place' -r -F
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -l output -d 'How the documents are printed' -r -f -a "text\t'As they were written, with other images and the annotation'
+kbld\t'As kbld prints them: keys sorted, without comments'"
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from unpackage" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from version" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "relocate" -d 'Copy pinned images to one repository, and print the documents with their new places'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "package" -d 'Write pinned images into one file'
+complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "unpackage" -d 'Push the images of such a file to one repository, and print the documents with their new places'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "version" -d 'Print the version'
 complete -c bako -n "__fish_bako_using_subcommand resolve; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand verify" -l key -d 'The public key, ECDSA on P-256 in PEM, as cosign.pub' -r -F
@@ -533,4 +615,7 @@ complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcomma
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "push" -d 'Push a list, one that was made here or one of --from or --from-spec'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from manifest" -f -a "rm" -d 'Remove lists from this machine'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "inspect" -d 'Show the images of the resources, and where an earlier run said that they come from'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "relocate" -d 'Copy pinned images to one repository, and print the documents with their new places'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "package" -d 'Write pinned images into one file'
+complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "unpackage" -d 'Push the images of such a file to one repository, and print the documents with their new places'
 complete -c bako -n "__fish_bako_using_subcommand help; and __fish_seen_subcommand_from resolve" -f -a "version" -d 'Print the version'
