@@ -5,10 +5,12 @@ use std::io;
 
 use layer::TreePath;
 use owners::{Identity, Log};
+use rustix::io::Errno;
 
 use crate::changes::Excluded;
 use crate::root::Root;
 use crate::scan::Walk;
+use crate::stat::Stat;
 
 /// Candidates, by their paths.
 #[derive(Debug, Default)]
@@ -60,17 +62,26 @@ impl Logged {
     /// Candidates that have several names.
     fn linked(&self, root: &Root, excluded: &Excluded) -> io::Result<HashSet<Identity>> {
         let mut linked = HashSet::new();
-        let mut walk = Walk::new(root.open_directory(&TreePath::root())?, TreePath::root())?;
-        while let Some(found) = walk.next()? {
-            if excluded.has(&found.path) {
+        for path in self.paths.iter().filter(|path| !excluded.has(path)) {
+            if let Some(stat) = look(root, path)?
+                && !stat.is_directory()
+                && stat.nlink > 1
+            {
+                linked.insert(stat.identity());
+            }
+        }
+        for path in self.whole.iter().filter(|path| !excluded.has(path)) {
+            // It may be gone, or something else by now.
+            if !look(root, path)?.is_some_and(|stat| stat.is_directory()) {
                 continue;
             }
-            if found.stat.is_directory() {
-                if self.has_below(&found.path) {
+            let mut walk = Walk::new(root.open_directory(path)?, path.clone())?;
+            while let Some(found) = walk.next()? {
+                if found.stat.is_directory() {
                     walk.enter(&found)?;
+                } else if found.stat.nlink > 1 {
+                    linked.insert(found.stat.identity());
                 }
-            } else if found.stat.nlink > 1 && self.has(&found.path) {
-                linked.insert(found.stat.identity());
             }
         }
         Ok(linked)
@@ -95,6 +106,14 @@ impl Logged {
             }
         }
         Ok(())
+    }
+}
+
+/// What is at a path. A directory above it may have become a link by now, to itself even.
+fn look(root: &Root, path: &TreePath) -> io::Result<Option<Stat>> {
+    match root.stat(path) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => Ok(None),
+        looked => looked,
     }
 }
 

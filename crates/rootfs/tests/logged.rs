@@ -75,6 +75,10 @@ const CASES: &[(&str, &str)] = &[
     ("chroot / /bin/true; cd /usr/lib/deep; echo x > er/../../up; touch -d @1000000 ..", "+/usr/lib/up"),
     ("mkdir /home/gone; echo x > /home/gone/x; rm -r /home/gone; touch -d @1000000 /home", ""),
     ("rm -r /usr/lib/deep; ln -s /home /usr/lib/deep; touch -d @1000000 /usr/lib", "+/usr/lib/deep"),
+    (
+        "echo x > /usr/lib/deep/new; rm -r /usr/lib/deep; ln -s deep /usr/lib/deep; touch -d @1000000 /usr/lib",
+        "+/usr/lib/deep",
+    ),
     ("mkfifo /home/f; mknod /home/d c 1 3; touch -d @1000000 /home", "+/home/d +/home/f"),
     ("setsid sh -c 'sleep 0.2; echo late > /home/late' & sleep 0.5", "+/home/ +/home/late"),
     ("ulimit -c unlimited; sh -c 'kill -SEGV $$'; true", "?"),
