@@ -196,12 +196,12 @@ fn pass_on(from: impl Read, mut to: impl Write, kept: Option<&Mutex<String>>) {
 /// The digest of the last `REPOSITORY@DIGEST` or `REPOSITORY:TAG@DIGEST` that was printed.
 pub(crate) fn pushed_digest(printed: &str, repository: &Reference) -> Option<Digest> {
     let words = printed.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ','));
-    let references = words.filter_map(|word| {
+    let mut references = words.filter_map(|word| {
         let (name, digest) = word.rsplit_once('@')?;
         let name: Reference = name.parse().ok()?;
         (name.name() == repository.name()).then_some(digest)?.parse().ok()
     });
-    references.last()
+    references.next_back()
 }
 
 #[cfg(test)]

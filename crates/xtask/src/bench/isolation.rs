@@ -226,7 +226,7 @@ fn sample(program: &Path, way: &str, base: &Path, tasks: &[&Task]) -> Result<Vec
     let text = String::from_utf8(printed.stdout)?;
     let numbers = |line: &str| {
         let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Sample::try_from(numbers).ok().context("four numbers")?)
+        Sample::try_from(numbers).ok().context("four numbers")
     };
     text.lines().map(numbers).collect()
 }
