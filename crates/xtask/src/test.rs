@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use e2e::host;
 use e2e::process::finish;
 
-use crate::cargo::{build_bako, cargo};
+use crate::cargo::cargo;
 use crate::packages;
 use crate::skips::{self, Skip};
 use crate::tally::Tally;
@@ -25,7 +25,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     packages::install(packages::FOR_TESTS)?;
     packages::install_emulators()?;
     packages::install_npm()?;
-    build_bako("dev")?;
+    // The binary comes with them: tests of its own crate need it. To build it by itself first would be to build its
+    // dependencies twice, with other features.
     let has_nextest = finish(&mut cargo(&["nextest", "--version"])).is_ok_and(|finished| finished.code == 0);
     let outcome = if has_nextest { with_nextest(arguments)? } else { with_cargo(arguments)? };
 
