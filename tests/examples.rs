@@ -242,6 +242,8 @@ fn kubernetes_on_nodes_of_several_kinds() -> Result<()> {
     }
     let bako = Bako::built()?;
     let registry = Registry::ours(&bako)?;
+    // The image of bako is made from it.
+    bases::busybox(&bako, &registry)?;
     let executor = own::image(&bako, &registry, "executor")?;
     let folder = example("kubernetes").join("multi-platform");
     let job = fs::read_to_string(folder.join("job.yaml"))?;
