@@ -104,7 +104,7 @@ pub(crate) fn has_none(directory: impl AsFd, name: &CStr) -> bool {
     // listxattrat(2) is too new (Linux 6.13).
     let place = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
     let Ok(path) = CString::new([&place, name.to_bytes()].concat()) else { return false };
-    matches!(rustix::fs::llistxattr(path.as_c_str(), &mut [0_u8; 0][..]), Ok(0) | Err(Errno::OPNOTSUPP))
+    matches!(rustix::fs::llistxattr_query(path.as_c_str()), Ok(0) | Err(Errno::OPNOTSUPP))
 }
 
 fn names(file: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
