@@ -1,6 +1,7 @@
 //! bako's own images: made from the `Dockerfile` of this repository, around the program that is there.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -12,6 +13,17 @@ use crate::registry::Registry;
 /// Builds a target of the `Dockerfile`, with all of its stages but the one that compiles, and puts it into a registry
 /// that has `busybox:latest`; its reference.
 pub fn image(bako: &Bako, registry: &Registry, target: &str) -> Result<String> {
+    image_around(bako, &bako.program, "linux/amd64", registry, target)
+}
+
+/// The same for a platform, around a program that was compiled for it.
+pub fn image_around(
+    bako: &Bako,
+    program: &Path,
+    platform: &str,
+    registry: &Registry,
+    target: &str,
+) -> Result<String> {
     let context = tempfile::tempdir()?;
     fs::copy(host::repository().join("Dockerfile"), context.path().join("Dockerfile"))?;
     let built = context.path().join("built");
@@ -21,13 +33,13 @@ pub fn image(bako: &Bako, registry: &Registry, target: &str) -> Result<String> {
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     fs::copy(bundle, certificates.join("ca-certificates.crt")).context(bundle)?;
     let place = built.join("out/bako");
-    fs::hard_link(&bako.program, &place).or_else(|_| fs::copy(&bako.program, &place).map(drop))?;
-    let reference = registry.reference(&format!("bako:{target}"));
+    fs::hard_link(program, &place).or_else(|_| fs::copy(program, &place).map(drop))?;
+    let reference = registry.reference(&format!("bako-{}:{target}", platform.replace('/', "-")));
     let work = tempfile::tempdir()?;
     let mut build = bako.build(context.path());
-    build.args(["--target", target, "--destination", &reference, "--work-dir"]).arg(work.path());
-    build.arg("--build-context").arg(format!("build={}", built.display()));
+    build.args(["--target", target, "--platform", platform, "--destination", &reference, "--work-dir"]);
+    build.arg(work.path()).arg("--build-context").arg(format!("build={}", built.display()));
     build.arg("--build-arg").arg(format!("BUSYBOX_IMAGE={}", registry.reference("busybox")));
-    finish(&mut build)?.success().with_context(|| format!("build the image {target}"))?;
+    finish(&mut build)?.success().with_context(|| format!("build the image {target} for {platform}"))?;
     Ok(reference)
 }

@@ -27,7 +27,8 @@ usage: cargo xtask TASK
   compare build every case with buildah too, and compare the images; `compare --help`
   bench   compare bako's speed with buildah's; `bench --help` lists the workloads;
           `bench isolation`: the cost of RUN under every isolation
-  images  build bako's own images with a release build, and say how large they are and how fast they start
+  images  build bako's own images with a release build (`images dev`: a quick one), say how large they are and how
+          fast they start, and try the one for arm64 in an emulator
 ";
 
 fn main() -> ExitCode {
@@ -54,7 +55,10 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         },
         "compare" => compare::run(rest),
         "bench" => bench::run(rest).map(|()| ExitCode::SUCCESS),
-        "images" => images::run().map(|()| ExitCode::SUCCESS),
+        "images" => {
+            let profile = rest.first().map_or("release", String::as_str);
+            images::run(profile).map(|()| ExitCode::SUCCESS)
+        }
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
