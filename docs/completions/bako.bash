@@ -263,7 +263,7 @@ _bako() {
 
     case "${cmd}" in
         bako)
-            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --tar-path --oci-layout-path --provenance --sbom --attest --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --build-report --sign-key --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --cache-mounts --cache-mounts-repo --cache-mounts-max-size --no-cache --no-cache-filter --explain --dryrun --work-dir --download-limit --timings --help --version probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help"
+            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --tar-path --oci-layout-path --provenance --sbom --attest --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --build-report --sign-key --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --isolation-require --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --cache-mounts --cache-mounts-repo --cache-mounts-max-size --no-cache --no-cache-filter --explain --dryrun --work-dir --download-limit --timings --help --version probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -518,6 +518,10 @@ _bako() {
                     return 0
                     ;;
                 --isolation)
+                    COMPREPLY=($(compgen -W "auto ns chroot supervised" -- "${cur}"))
+                    return 0
+                    ;;
+                --isolation-require)
                     COMPREPLY=($(compgen -W "auto ns chroot supervised" -- "${cur}"))
                     return 0
                     ;;
@@ -2179,7 +2183,7 @@ _bako() {
             return 0
             ;;
         bako__subcmd__probe)
-            opts="-h --work-dir --help"
+            opts="-h --work-dir --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2187,6 +2191,10 @@ _bako() {
             case "${prev}" in
                 --work-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)

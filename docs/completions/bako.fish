@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bako_global_optspecs
-    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= tar-path= oci-layout-path= provenance= sbom= attest= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= build-report= sign-key= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= image-format= skip-push-permission-check= push-ignore-immutable-tag-errors= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= cache-mounts= cache-mounts-repo= cache-mounts-max-size= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
+    string join \n c/context= git= context-sub-path= build-context= f/dockerfile= d/destination= platform= add-host= check= call= build-arg= syntax-ignore= target= secret= ssh= label= no-push= tar-path= oci-layout-path= provenance= sbom= attest= annotation= compression= compression-level= reproducible= single-snapshot= ignore-path= metadata-file= build-report= sign-key= digest-file= image-name-with-digest-file= image-name-tag-with-digest-file= image-format= skip-push-permission-check= push-ignore-immutable-tag-errors= insecure= insecure-pull= insecure-registry= skip-tls-verify= skip-tls-verify-pull= skip-tls-verify-registry= registry-certificate= registry-client-cert= registry-map= registry-mirror= skip-default-registry-fallback= authfile= credential-helpers= push-retry= image-download-retry= v/verbosity= log-format= log-timestamp= q/quiet= progress= isolation= isolation-require= cache-dir= cache= cache-repo= cache-from= cache-to= cache-ttl= cache-copy-layers= cache-run-layers= no-push-cache= cache-sign-key= cache-verify-key= cache-mounts= cache-mounts-repo= cache-mounts-max-size= no-cache= no-cache-filter= explain= dryrun= work-dir= download-limit= timings= h/help V/version
 end
 
 function __fish_bako_needs_command
@@ -93,6 +93,10 @@ complete -c bako -n "__fish_bako_needs_command" -l isolation -d 'How a RUN is ke
 ns\t'Namespaces and, where the kernel allows it, an overlay'
 chroot\t'chroot(2) alone'
 supervised\t'No privilege: a supervisor that answers system calls'"
+complete -c bako -n "__fish_bako_needs_command" -l isolation-require -d 'Isolations that are good enough; where none of them works, a build that has a RUN fails' -r -f -a "auto\t'The best of those that work here'
+ns\t'Namespaces and, where the kernel allows it, an overlay'
+chroot\t'chroot(2) alone'
+supervised\t'No privilege: a supervisor that answers system calls'"
 complete -c bako -n "__fish_bako_needs_command" -l cache-dir -d 'Keep layers of bases and their indexes here, for later builds; several may share it. Taken as given if /cache is there' -r -F
 complete -c bako -n "__fish_bako_needs_command" -l cache -d 'Keep results of steps for later builds, and use those of earlier ones, in the --cache-repo' -r
 complete -c bako -n "__fish_bako_needs_command" -l cache-repo -d 'The repository for results of steps, or oci:DIR for a directory; if not given, that of the first destination with /cache behind it' -r
@@ -132,7 +136,9 @@ complete -c bako -n "__fish_bako_needs_command" -f -a "verify" -d 'Check that an
 complete -c bako -n "__fish_bako_needs_command" -f -a "version" -d 'Print the version'
 complete -c bako -n "__fish_bako_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bako -n "__fish_bako_using_subcommand probe" -l work-dir -d 'Where a build would work' -r -F
-complete -c bako -n "__fish_bako_using_subcommand probe" -s h -l help -d 'Print help'
+complete -c bako -n "__fish_bako_using_subcommand probe" -l format -d 'How to say it' -r -f -a "text\t'Lines for people'
+json\t'One JSON object'"
+complete -c bako -n "__fish_bako_using_subcommand probe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
 complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
