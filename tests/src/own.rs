@@ -13,15 +13,16 @@ use crate::registry::Registry;
 /// Builds a target of the `Dockerfile`, with all of its stages but the one that compiles, and puts it into a registry
 /// that has `busybox:latest`; its reference.
 pub fn image(bako: &Bako, registry: &Registry, target: &str) -> Result<String> {
-    image_around(bako, &bako.program, "linux/amd64", registry, target)
+    image_around(bako, &bako.program, "linux/amd64", registry, &format!("bako:{target}"), target)
 }
 
-/// The same for a platform, around a program that was compiled for it.
+/// The same for a platform, around a program that was compiled for it, as a repository and tag of the registry.
 pub fn image_around(
     bako: &Bako,
     program: &Path,
     platform: &str,
     registry: &Registry,
+    tag: &str,
     target: &str,
 ) -> Result<String> {
     let context = tempfile::tempdir()?;
@@ -34,7 +35,7 @@ pub fn image_around(
     fs::copy(bundle, certificates.join("ca-certificates.crt")).context(bundle)?;
     let place = built.join("out/bako");
     fs::hard_link(program, &place).or_else(|_| fs::copy(program, &place).map(drop))?;
-    let reference = registry.reference(&format!("bako-{}:{target}", platform.replace('/', "-")));
+    let reference = registry.reference(tag);
     let work = tempfile::tempdir()?;
     let mut build = bako.build(context.path());
     build.args(["--target", target, "--platform", platform, "--destination", &reference, "--work-dir"]);

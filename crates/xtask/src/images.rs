@@ -48,7 +48,8 @@ fn arm64(bako: &Bako, registry: &Registry, profile: &str) -> Result<()> {
         return Ok(());
     }
     let other = build_bako_for(Some("aarch64-unknown-linux-gnu"), profile)?;
-    let reference = own::image_around(bako, &other.program, "linux/arm64", registry, "executor")?;
+    let reference =
+        own::image_around(bako, &other.program, "linux/arm64", registry, "bako:arm64", "executor")?;
     let image = Image::pull(&reference)?;
     ensure!(
         image.config["architecture"] == "arm64",
