@@ -60,6 +60,8 @@ impl Page {
             command.arg("--no-sandbox");
         }
         command.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
+        // It leaves directories behind where others keep what is temporary.
+        command.env("TMPDIR", folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("cannot start the browser")?;
         let commands = File::options().write(true).open(&input)?;
