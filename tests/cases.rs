@@ -1,5 +1,5 @@
-//! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each, and once
-//! more from a cache, to one digest; then what is in the registry is compared with the case's `expect`.
+//! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each (all stages
+//! side by side, and one after the other), and once more from a cache, to one digest; then what is in the registry is compared with the case's `expect`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "cargo xtask test counts what a test says it did")]
 
@@ -59,8 +59,11 @@ fn check(case: &Case) -> Result<()> {
     for (number, isolation) in isolations.iter().enumerate() {
         for round in rounds {
             // One of them leaves its results in a cache.
-            let words = if number == 0 && round == "second" { &cached[..] } else { &[] };
-            let built = site.build_with(&bako, Some(isolation), &destination, words)?;
+            let mut words = if number == 0 && round == "second" { cached.clone() } else { Vec::new() };
+            if !case.expect.arguments.iter().any(|word| word == "--jobs") {
+                words.extend(["--jobs", if round == "first" { "8" } else { "1" }].map(str::to_owned));
+            }
+            let built = site.build_with(&bako, Some(isolation), &destination, &words)?;
             let context = format!("{round} build under {isolation}, standard error:\n{}", built.stderr);
             let same = after(case, &registry, &built).context(context)?;
             let expected = digest.get_or_insert_with(|| same.clone());
@@ -74,7 +77,10 @@ fn check(case: &Case) -> Result<()> {
         let context =
             format!("from the cache: {same}, but before: {expected}, standard error:\n{}", built.stderr);
         ensure!(expected == same, "{context}");
-        let is_made = |line: &str| line.starts_with("  done in") && line.contains(", layer of");
+        let is_made = |line: &str| {
+            let done = line.starts_with("  done in") || line.contains(": done in");
+            done && line.contains(", layer of")
+        };
         ensure!(!built.stderr.lines().any(is_made), "made again though it is cached:\n{}", built.stderr);
         warm = 1;
     }

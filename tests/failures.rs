@@ -252,21 +252,30 @@ fn a_full_disk() -> Result<()> {
     result.map(drop)
 }
 
-/// A build that is told to stop takes its commands with it, and cleans up.
+/// A build that is told to stop takes its commands with it, those of all stages, and cleans up.
 #[test]
 fn a_signal_in_the_middle() -> Result<()> {
     for isolation in Bako::built()?.isolations()? {
         let fixture = Fixture::new()?;
         let mark = format!("bako-test-{}-{isolation}", std::process::id());
-        let dockerfile =
-            format!("FROM BASE\nENV MARK={mark}\nRUN echo started-$MARK; (sleep 1000 &); sleep 1000\n");
+        // With this one there is one command at a time.
+        let stages: &[&str] = if isolation == "supervised" { &["a"] } else { &["a", "b"] };
+        let run = "RUN echo started-$MARK; (sleep 1000 &); sleep 1000\n";
+        let mut dockerfile: String = stages
+            .iter()
+            .map(|stage| format!("FROM BASE AS {stage}\nENV MARK={mark}-{stage}\n{run}"))
+            .collect();
+        dockerfile.push_str("FROM scratch\n");
+        dockerfile.extend(stages.iter().map(|stage| format!("COPY --from={stage} / /\n")));
         let mut command = fixture.command(&fixture.registry.address, &dockerfile)?;
-        command.args(["--isolation", &isolation]);
+        command.args(["--isolation", &isolation, "--jobs", "2"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let mut stderr = BufReader::new(child.stderr.take().context("a pipe")?);
         let mut said = String::new();
-        while !said.lines().any(|line| line.contains(&format!("started-{mark}")) && !line.contains("echo")) {
+        let all_run =
+            |said: &str| stages.iter().all(|stage| said.contains(&format!("| started-{mark}-{stage}\n")));
+        while !all_run(&said) {
             ensure!(stderr.read_line(&mut said)? > 0, "ended before the command began:\n{said}");
         }
         output(Command::new("kill").args(["-TERM", &child.id().to_string()]))?;
@@ -400,6 +409,8 @@ fn a_process_left_in_the_background() -> Result<()> {
 fn is_running(mark: &str) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.filter_map(|process| fs::read(process.path().join("environ")).ok()).any(|environment| {
-        environment.split(|byte| *byte == 0).any(|variable| variable == format!("MARK={mark}").as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable.starts_with(format!("MARK={mark}").as_bytes()))
     })
 }

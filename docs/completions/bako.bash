@@ -263,7 +263,7 @@ _bako() {
 
     case "${cmd}" in
         bako)
-            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --tar-path --oci-layout-path --provenance --sbom --attest --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --build-report --sign-key --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --isolation-require --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --cache-mounts --cache-mounts-repo --cache-mounts-max-size --no-cache --no-cache-filter --explain --dryrun --work-dir --download-limit --timings --help --version probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help"
+            opts="-c -f -d -v -q -h -V --context --git --context-sub-path --build-context --dockerfile --destination --platform --add-host --check --call --build-arg --syntax-ignore --target --secret --ssh --label --no-push --tar-path --oci-layout-path --provenance --sbom --attest --annotation --compression --compression-level --reproducible --single-snapshot --ignore-path --metadata-file --build-report --sign-key --digest-file --image-name-with-digest-file --image-name-tag-with-digest-file --image-format --skip-push-permission-check --push-ignore-immutable-tag-errors --insecure --insecure-pull --insecure-registry --skip-tls-verify --skip-tls-verify-pull --skip-tls-verify-registry --registry-certificate --registry-client-cert --registry-map --registry-mirror --skip-default-registry-fallback --authfile --credential-helpers --push-retry --image-download-retry --verbosity --log-format --log-timestamp --quiet --progress --isolation --isolation-require --cache-dir --cache --cache-repo --cache-from --cache-to --cache-ttl --cache-copy-layers --cache-run-layers --no-push-cache --cache-sign-key --cache-verify-key --cache-mounts --cache-mounts-repo --cache-mounts-max-size --no-cache --no-cache-filter --explain --dryrun --jobs --work-dir --download-limit --timings --help --version probe registry push login warmer cache copy digest inspect ls manifest resolve verify version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -594,6 +594,10 @@ _bako() {
                     return 0
                     ;;
                 --dryrun)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Warning;
 use crate::image::Image;
+use crate::jobs::Jobs;
 use crate::options::Options;
 
 /// Tells what the lints find in the file and in the stages that the target needs. Only configs of bases are
@@ -17,12 +18,13 @@ use crate::options::Options;
 pub fn check(options: &Options, runtime: Handle) -> Result<()> {
     let dockerfile = read(options)?;
     let platform_args = platform_args(options);
-    let mut checks = Checks::begin(&dockerfile, &platform_args, options, false)?;
+    let checks = Checks::begin(&dockerfile, &platform_args, options, false)?;
     let scope = scope(&dockerfile, &platform_args, options)?;
     let graph = Graph::new(&dockerfile, &scope, &options.contexts, &options.platform.to_string())?;
     let needed = graph.reachable(graph.target(options.target.as_deref())?)?;
     checks.stages(&graph, &scope, &needed)?;
-    let engine = Engine::new(options, runtime, scope)?;
+    let jobs = Jobs::new(options.jobs());
+    let engine = Engine::new(options, runtime, (&jobs, None), scope)?;
     for number in needed {
         let node = &graph.nodes[number];
         let Origin::Image(reference) = &node.base else { continue };

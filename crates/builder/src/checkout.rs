@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dockerfile::{GitTime, GitUrl};
 use git::{Authorization, Checkout, Git, Location, Request, Revision, Ssh, Times};
@@ -13,6 +13,7 @@ use crate::copy::DirectorySource;
 use crate::engine::{Engine, thrown};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::once::lock;
 
 /// The agent that repositories are reached with by ssh, as BuildKit has it.
 const AGENT: &str = "default";
@@ -38,19 +39,21 @@ impl Fetching<'_> {
 
 impl Engine<'_> {
     /// A repository as a directory to copy from. Each is checked out once, however often it is asked for.
-    pub(crate) fn checkout(&self, url: &GitUrl) -> Result<Rc<DirectorySource>> {
-        let known =
-            self.checkouts.borrow().iter().find(|(known, _)| known == url).map(|(_, found)| found.clone());
-        if let Some(found) = known {
-            return Ok(found);
-        }
+    pub(crate) fn checkout(&self, url: &GitUrl) -> Result<Arc<DirectorySource>> {
+        self.once.alone(format!("checkout {url:?}"), || {
+            let known = lock(&self.checkouts).iter().find(|(known, _)| known == url).cloned();
+            known.map_or_else(|| self.checkout_anew(url), |(_, found)| Ok(found))
+        })
+    }
+
+    fn checkout_anew(&self, url: &GitUrl) -> Result<Arc<DirectorySource>> {
         let directory = self.scratch_directory("checkout")?;
         let checkout =
             self.timings.measure("check out repositories", || self.fetching().check_out(url, &directory))?;
         let (location, _) = location(url)?;
         self.report(Event::Note(format!("{location} is at {}", checkout.commit)));
-        let source = Rc::new(DirectorySource::open(&location.to_string(), &checkout.path, None)?);
-        self.checkouts.borrow_mut().push((url.clone(), source.clone()));
+        let source = Arc::new(DirectorySource::open(&location.to_string(), &checkout.path, None)?);
+        lock(&self.checkouts).push((url.clone(), source.clone()));
         Ok(source)
     }
 }

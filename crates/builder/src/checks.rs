@@ -1,6 +1,7 @@
 //! Checks: what the directives of a Dockerfile ask for besides a build, as soon as there is something to say.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use dockerfile::{
     BaseFacts, Check, Dockerfile, Frontend, GlobalScope, Graph, Ignore, Instruction, LANGUAGE_VERSION,
@@ -10,6 +11,7 @@ use dockerfile::{
 use crate::error::{Error, Result};
 use crate::event::{self, Report};
 use crate::image::Image;
+use crate::once::lock;
 use crate::options::Options;
 
 /// Refuses a frontend that is not Docker's own, for nobody knows how it would read the file. The build argument
@@ -50,7 +52,7 @@ pub(crate) fn obey_syntax(options: &Options) -> Result<()> {
 
 /// The lints of one build, each told once.
 pub(crate) struct Checks<'a> {
-    linter: Linter<'a>,
+    linter: Mutex<Linter<'a>>,
     ignore: Option<Ignore>,
     /// What is found fails a build where `# check=error=true` says so; a check goes on to find the rest.
     fails: bool,
@@ -71,26 +73,26 @@ impl<'a> Checks<'a> {
             .map_err(|problem| Error::new(format!("build argument BUILDKIT_DOCKERFILE_CHECK: {problem}")))?;
         // What is wrong with it is said where the context is opened.
         let ignore = options.ignore.as_ref().and_then(|text| Ignore::parse(text).ok());
-        let linter = Linter::new(dockerfile, check);
-        let mut checks = Checks { linter, ignore, fails, report: &*options.report };
-        let warnings = checks.linter.file(platform);
+        let linter = Mutex::new(Linter::new(dockerfile, check));
+        let checks = Checks { linter, ignore, fails, report: &*options.report };
+        let warnings = lock(&checks.linter).file(platform);
         checks.tell(&warnings)?;
         Ok(checks)
     }
 
     /// Checks the stages that are built, as far as nothing needs to be known of their bases.
-    pub(crate) fn stages(&mut self, graph: &Graph, scope: &GlobalScope, needed: &[usize]) -> Result<()> {
+    pub(crate) fn stages(&self, graph: &Graph, scope: &GlobalScope, needed: &[usize]) -> Result<()> {
         let mut warnings = Vec::new();
         for &stage in needed {
             let base = BaseFacts::default();
-            warnings.extend(self.linter.stage(graph, scope, stage, &base, self.ignore.as_ref()));
+            warnings.extend(lock(&self.linter).stage(graph, scope, stage, &base, self.ignore.as_ref()));
         }
         self.tell(&warnings)
     }
 
     /// Checks a stage once its base is known.
     pub(crate) fn stage(
-        &mut self,
+        &self,
         graph: &Graph,
         scope: &GlobalScope,
         stage: usize,
@@ -106,19 +108,19 @@ impl<'a> Checks<'a> {
             has_shell: Some(config.shell.as_ref().is_some_and(|shell| !shell.is_empty())),
             triggers: triggers.to_vec(),
         };
-        let warnings = self.linter.stage(graph, scope, stage, &base, self.ignore.as_ref());
+        let warnings = lock(&self.linter).stage(graph, scope, stage, &base, self.ignore.as_ref());
         self.tell(&warnings)
     }
 
     /// Says that a base is for another platform than the one asked for.
     pub(crate) fn base_platform(
-        &mut self,
+        &self,
         stage: usize,
         image: &str,
         expected: &str,
         actual: &str,
     ) -> Result<()> {
-        let warnings = self.linter.base_platform(stage, image, expected, actual);
+        let warnings = lock(&self.linter).base_platform(stage, image, expected, actual);
         self.tell(&warnings)
     }
 
@@ -129,6 +131,6 @@ impl<'a> Checks<'a> {
         if !self.fails {
             return Ok(());
         }
-        self.linter.verdict().map_err(|error| Error::new(error.to_string()).at(error.span))
+        lock(&self.linter).verdict().map_err(|error| Error::new(error.to_string()).at(error.span))
     }
 }

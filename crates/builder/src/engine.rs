@@ -1,10 +1,9 @@
 //! The engine: what all stages of one build share.
 
-use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use cache::{Key, Store};
@@ -24,9 +23,11 @@ use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::fetch::{Fetcher, is_blob};
 use crate::image::{Image, Layer, LayerOrigin, Made};
+use crate::jobs::Jobs;
 use crate::layer_cache::LayerCache;
 use crate::layout_image;
 use crate::new_layer::NewLayer;
+use crate::once::{Once, lock};
 use crate::options::Options;
 use crate::output::Uploads;
 use crate::stage::Stage;
@@ -37,6 +38,14 @@ use crate::timings::Timings;
 pub(crate) struct Engine<'a> {
     pub(crate) options: &'a Options,
     pub(crate) runtime: Handle,
+    /// How much is done at once, and whose turn it is.
+    pub(crate) jobs: &'a Jobs,
+    /// Which of several platforms this build is for.
+    pub(crate) member: Option<Member>,
+    /// What ends the stages: a signal, or one of them that has failed.
+    cancel: Cancel,
+    /// What stages want at the same time, and one of them does.
+    pub(crate) once: Once,
     pub(crate) timings: Timings,
     /// Values of the ARGs before the first FROM, of the caller's, and of those the platform gives.
     pub(crate) globals: GlobalScope,
@@ -46,16 +55,16 @@ pub(crate) struct Engine<'a> {
     /// What it gets from elsewhere: in the cache directory, if there is one.
     base_store: Store,
     fetcher: Fetcher,
-    context: OnceCell<Rc<DirectorySource>>,
+    context: OnceLock<Arc<DirectorySource>>,
     /// Images of registries that were asked for: a tag means the same throughout a build.
-    pulled: RefCell<BTreeMap<(Reference, String), Image>>,
+    pulled: Mutex<BTreeMap<(Reference, String), Image>>,
     /// Blobs in layouts that were found to be what their names say.
-    verified: RefCell<BTreeSet<Digest>>,
+    verified: Mutex<BTreeSet<Digest>>,
     /// Layers that are in directories, bottom first, for stages that start from the same.
-    unpacked: RefCell<BTreeMap<Vec<DiffId>, Snapshot>>,
+    unpacked: Mutex<BTreeMap<Vec<DiffId>, Snapshot>>,
     /// Repositories that are here.
-    pub(crate) checkouts: RefCell<Vec<(GitUrl, Rc<DirectorySource>)>>,
-    scratch: Cell<usize>,
+    pub(crate) checkouts: Mutex<Vec<(GitUrl, Arc<DirectorySource>)>>,
+    scratch: AtomicUsize,
     /// What the kernel does not keep of the files that RUNs see, for isolations that want it so.
     owners: Shared,
     /// What the mounts of RUNs share.
@@ -65,7 +74,15 @@ pub(crate) struct Engine<'a> {
     /// Cache mounts that outlast the machine, if they do.
     pub(crate) kept_mounts: Option<KeptMounts<'a>>,
     /// What ADDs have brought here.
-    added: RefCell<Vec<(AddKey, Rc<[Added]>)>>,
+    added: Mutex<Vec<(AddKey, Arc<[Added]>)>>,
+}
+
+/// Which of several platforms a build is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// In the order asked for.
+    pub(crate) number: usize,
+    pub(crate) platform: String,
 }
 
 /// Which ADD it is: its stage, where it stands, and what it comes to.
@@ -81,7 +98,12 @@ const HOSTNAME_ARGUMENT: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 const HOSTNAME_LENGTH: usize = 64;
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(options: &'a Options, runtime: Handle, globals: GlobalScope) -> Result<Self> {
+    pub(crate) fn new(
+        options: &'a Options,
+        runtime: Handle,
+        (jobs, member): (&'a Jobs, Option<Member>),
+        globals: GlobalScope,
+    ) -> Result<Self> {
         if let Some(name) = options.build_args.get(HOSTNAME_ARGUMENT) {
             let usable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             if name.len() > HOSTNAME_LENGTH || !name.bytes().all(usable) {
@@ -95,34 +117,39 @@ impl<'a> Engine<'a> {
             Some(directory) => Store::open(directory).during("cache directory")?,
             None => store.clone(),
         };
+        let cancel = options.cancel.child();
         let fetcher = Fetcher::new(
             options.client.clone(),
             runtime.clone(),
             base_store.clone(),
             options.report.clone(),
-            options.cancel.clone(),
+            cancel.clone(),
         );
         let layer_cache = options.cache.as_ref().map(|cache| LayerCache::open(options, cache, &runtime));
         Ok(Engine {
             options,
             runtime,
+            jobs,
+            member,
+            cancel,
+            once: Once::default(),
             timings: Timings::default(),
             globals,
             created: rfc3339(options.now),
             store,
             base_store,
             fetcher,
-            context: OnceCell::new(),
-            pulled: RefCell::default(),
-            verified: RefCell::default(),
-            unpacked: RefCell::default(),
-            checkouts: RefCell::default(),
-            scratch: Cell::new(0),
+            context: OnceLock::new(),
+            pulled: Mutex::default(),
+            verified: Mutex::default(),
+            unpacked: Mutex::default(),
+            checkouts: Mutex::default(),
+            scratch: AtomicUsize::new(0),
             owners: Shared::default(),
-            mounting: Mounting::default(),
+            mounting: Mounting::new(&options.secrets),
             layer_cache,
             kept_mounts: options.cache_mounts.as_ref().map(KeptMounts::new),
-            added: RefCell::default(),
+            added: Mutex::default(),
         })
     }
 
@@ -156,9 +183,9 @@ impl<'a> Engine<'a> {
         self.options.clamp
     }
 
-    /// What ends the build early.
+    /// What ends the stages early.
     pub(crate) fn cancel(&self) -> &Cancel {
-        &self.options.cancel
+        &self.cancel
     }
 
     /// An error if the build is to end.
@@ -177,20 +204,20 @@ impl<'a> Engine<'a> {
     }
 
     /// The build context. It is opened when something is first taken from it.
-    pub(crate) fn context(&self) -> Result<Rc<DirectorySource>> {
+    pub(crate) fn context(&self) -> Result<Arc<DirectorySource>> {
         if let Some(context) = self.context.get() {
             return Ok(context.clone());
         }
         let options = self.options;
         let context = DirectorySource::open(BUILD_CONTEXT, &options.context, options.ignore.as_deref())?;
-        Ok(self.context.get_or_init(|| Rc::new(context)).clone())
+        Ok(self.context.get_or_init(|| Arc::new(context)).clone())
     }
 
     /// What it takes to bring files here.
     pub(crate) fn fetching(&self) -> Fetching<'_> {
-        let Options { network, secrets, agents, work_dir, cancel, .. } = self.options;
+        let Options { network, secrets, agents, work_dir, .. } = self.options;
         let limit = self.options.download_limit;
-        Fetching { network, limit, secrets, agents, runtime: &self.runtime, work_dir, cancel }
+        Fetching { network, limit, secrets, agents, runtime: &self.runtime, work_dir, cancel: &self.cancel }
     }
 
     /// How a RUN is kept to its root.
@@ -224,19 +251,21 @@ impl<'a> Engine<'a> {
     pub(crate) fn keep_unpacked(&self, layers: &[Layer], workspace: &mut Workspace) {
         if let Some(snapshot) = workspace.snapshot() {
             let chain = layers.iter().map(|layer| layer.diff_id).collect();
-            self.unpacked.borrow_mut().insert(chain, snapshot);
+            lock(&self.unpacked).insert(chain, snapshot);
         }
     }
 
     /// What is unpacked of these layers, from the bottom, and what those say.
     pub(crate) fn unpacked(&self, layers: &[Layer]) -> Option<(Snapshot, Vec<LayerIndex>)> {
         let chain: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
-        let unpacked = self.unpacked.borrow();
-        let (length, snapshot) =
-            (1..=chain.len()).rev().find_map(|length| Some((length, unpacked.get(&chain[..length])?)))?;
+        let (length, snapshot) = {
+            let unpacked = lock(&self.unpacked);
+            let longest = |length| Some((length, unpacked.get(&chain[..length])?.clone()));
+            (1..=chain.len()).rev().find_map(longest)?
+        };
         let indexes: Option<Vec<LayerIndex>> =
             layers[..length].iter().map(|layer| self.index(layer)).collect();
-        Some((snapshot.clone(), indexes?))
+        Some((snapshot, indexes?))
     }
 
     /// The same places, in the words of the sandbox.
@@ -254,7 +283,7 @@ impl<'a> Engine<'a> {
 
     /// An empty directory that lasts as long as the build.
     pub(crate) fn scratch_directory(&self, purpose: &str) -> Result<PathBuf> {
-        let number = self.scratch.replace(self.scratch.get() + 1);
+        let number = self.scratch.fetch_add(1, Ordering::Relaxed);
         let name: String = purpose.chars().filter(char::is_ascii_alphanumeric).collect();
         let path = self.options.work_dir.path().join(format!("{number}-{name}"));
         std::fs::create_dir(&path).during(path.display())?;
@@ -267,6 +296,11 @@ impl<'a> Engine<'a> {
         let directory = self.options.work_dir.path().canonicalize().during("work directory")?;
         let hosts = directory.join("hosts");
         let resolv = directory.join("resolv.conf");
+        self.once.alone("network files".to_owned(), || self.write_network_files(&hosts, &resolv))?;
+        Ok(vec![("etc/hosts", hosts), ("etc/resolv.conf", resolv)])
+    }
+
+    fn write_network_files(&self, hosts: &Path, resolv: &Path) -> Result<()> {
         if !hosts.exists() {
             // The pod's own aliases are kept; they come after ours, as the first match counts.
             let name = self.hostname();
@@ -274,12 +308,12 @@ impl<'a> Engine<'a> {
             let added = &self.options.add_hosts;
             let added: String = added.iter().map(|(name, address)| format!("{address}\t{name}\n")).collect();
             let pods = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-            std::fs::write(&hosts, format!("{own}{added}{pods}")).during("work directory")?;
+            std::fs::write(hosts, format!("{own}{added}{pods}")).during("work directory")?;
             // A builder without one has no names to resolve either.
             let pods = std::fs::read("/etc/resolv.conf").unwrap_or_default();
-            std::fs::write(&resolv, pods).during("work directory")?;
+            std::fs::write(resolv, pods).during("work directory")?;
         }
-        Ok(vec![("etc/hosts", hosts), ("etc/resolv.conf", resolv)])
+        Ok(())
     }
 
     /// What a layer says, if that is known without reading it.
@@ -311,13 +345,13 @@ impl<'a> Engine<'a> {
     }
 
     /// What an ADD has brought here before.
-    pub(crate) fn added(&self, key: &AddKey) -> Option<Rc<[Added]>> {
-        self.added.borrow().iter().find(|(known, _)| known == key).map(|(_, added)| added.clone())
+    pub(crate) fn added(&self, key: &AddKey) -> Option<Arc<[Added]>> {
+        lock(&self.added).iter().find(|(known, _)| known == key).map(|(_, added)| added.clone())
     }
 
     /// Keeps what an ADD has brought here.
-    pub(crate) fn keep_added(&self, key: AddKey, added: Rc<[Added]>) -> Rc<[Added]> {
-        self.added.borrow_mut().push((key, added.clone()));
+    pub(crate) fn keep_added(&self, key: AddKey, added: Arc<[Added]>) -> Arc<[Added]> {
+        lock(&self.added).push((key, added.clone()));
         added
     }
 
@@ -357,14 +391,14 @@ impl<'a> Engine<'a> {
             LayerOrigin::Registry(origin) => self.fetcher.file(origin, descriptor),
             LayerOrigin::Layout(layout) => {
                 let path = layout.blob_path(descriptor.digest);
-                if !self.verified.borrow().contains(&descriptor.digest) {
+                if !lock(&self.verified).contains(&descriptor.digest) {
                     let size = std::fs::metadata(&path).during(path.display())?.len();
                     if size != descriptor.size || !is_blob(&path, descriptor.digest).during(path.display())? {
                         let text =
                             format!("layer {} in {} is damaged", descriptor.digest, layout.dir().display());
                         return Err(Error::new(text));
                     }
-                    self.verified.borrow_mut().insert(descriptor.digest);
+                    lock(&self.verified).insert(descriptor.digest);
                 }
                 Ok(path)
             }
@@ -424,7 +458,7 @@ impl<'a> Engine<'a> {
         for (reference, platform, resolved, config) in
             self.unless_ended(requests.join_all())?.into_iter().flatten()
         {
-            if !self.pulled.borrow().contains_key(&(reference.clone(), platform.to_string())) {
+            if !lock(&self.pulled).contains_key(&(reference.clone(), platform.to_string())) {
                 self.keep_pulled(&reference, &platform, &resolved, config)?;
             }
         }
@@ -434,9 +468,13 @@ impl<'a> Engine<'a> {
     /// The image a reference names.
     pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Image> {
         let key = (reference.clone(), platform.to_string());
-        if let Some(image) = self.pulled.borrow().get(&key) {
-            return Ok(image.clone());
-        }
+        self.once.alone(format!("pull {reference} {platform}"), || {
+            let known = lock(&self.pulled).get(&key).cloned();
+            known.map_or_else(|| self.pull_anew(reference, platform), Ok)
+        })
+    }
+
+    fn pull_anew(&self, reference: &Reference, platform: &Platform) -> Result<Image> {
         let resolved = self.wait(self.options.client.resolve(reference, platform))?;
         // From where the manifest is, which may be a mirror.
         let config = &resolved.manifest.value().config;
@@ -457,7 +495,7 @@ impl<'a> Engine<'a> {
         let origin = LayerOrigin::Registry(resolved.reference.clone());
         let image = Image::from_manifest(&name, manifest, config, &origin)?;
         let key = (reference.clone(), platform.to_string());
-        self.pulled.borrow_mut().insert(key, image.clone());
+        lock(&self.pulled).insert(key, image.clone());
         Ok(image)
     }
 
@@ -512,7 +550,7 @@ impl<'a> Engine<'a> {
             destinations,
             outputs.keep_immutable_tags,
             self.options.report.clone(),
-            self.options.cancel.clone(),
+            self.cancel.clone(),
         )
     }
 

@@ -1,5 +1,6 @@
 //! What a build tells whoever watches it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dockerfile::{Rule, Span};
@@ -13,24 +14,26 @@ use crate::layer_summary::LayerSummary;
 pub enum Event {
     /// A stage begins.
     Stage {
-        /// Its name, or its number.
-        name: String,
+        /// Which.
+        stage: Arc<StageName>,
         /// What it starts from.
         base: String,
     },
     /// An instruction begins.
     Step {
-        /// Its number among all that will run, from one.
+        /// Its number among those of its stage, from one.
         number: usize,
-        /// How many will run.
+        /// How many its stage has.
         total: usize,
-        /// The stage's name, or its number.
-        stage: String,
+        /// The stage.
+        stage: Arc<StageName>,
         /// The instruction, on one line.
         text: String,
     },
-    /// The instruction that began last is done.
+    /// The instruction of a stage that began last is done.
     StepDone {
+        /// The stage.
+        stage: Arc<StageName>,
         /// How long it took.
         elapsed: Duration,
         /// Size of the layer it made, compressed, in bytes.
@@ -53,6 +56,8 @@ pub enum Event {
     },
     /// A RUN has written something.
     Output {
+        /// Of which stage.
+        stage: Arc<StageName>,
         /// Where to.
         stream: Stream,
         /// What, as it came.
@@ -96,6 +101,26 @@ pub enum Event {
     Warning(Warning),
     /// Something that explains the build without being news.
     Note(String),
+}
+
+/// Which stage an event is about. Events of stages that are built side by side come in any order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageName {
+    /// Its name, or its number.
+    pub name: String,
+    /// What the build is for, if it is one for several platforms.
+    pub platform: Option<String>,
+    /// Others are built in the same build, so that it matters which it is.
+    pub is_one_of_several: bool,
+}
+
+impl StageName {
+    /// What a line has to say to tell its stage from others: nothing, where there are no others.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let name = self.is_one_of_several.then_some(self.name.as_str());
+        self.platform.as_deref().into_iter().chain(name).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Something to reconsider.

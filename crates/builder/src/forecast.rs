@@ -5,21 +5,21 @@
 //! once, through `FROM` and `COPY --from` of stages that nobody will have to build.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cache::{Domain, Key};
 use dockerfile::graph::Origin;
 use dockerfile::{Instruction, InstructionKind};
 use oci::{Platform, Reference};
 
-use crate::build::{Plan, Progress, one_line, triggers};
-use crate::engine::Engine;
+use crate::attempt::Attempt;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::explain::{Comparison, Told, build_key};
 use crate::image::Image;
 use crate::layer_cache::{Found, LayerCache, definition_key};
 use crate::lineage::Lineage;
+use crate::making::{one_line, triggers};
 use crate::planned::{Planned, PlannedStage, PlannedStep};
 use crate::sources::Given;
 use crate::stage::Stage;
@@ -84,66 +84,62 @@ impl Forecast {
 pub(crate) struct Hit {
     /// The instruction up to which it goes.
     pub(crate) position: usize,
-    pub(crate) found: Rc<Found>,
+    pub(crate) found: Arc<Found>,
 }
 
-impl Plan<'_> {
+impl Attempt<'_> {
     /// Looks ahead, and asks the cache.
-    pub(crate) fn foresee(
-        &self,
-        engine: &Engine,
-        cache: &LayerCache,
-        progress: &mut Progress<'_>,
-    ) -> Result<()> {
-        let names: Vec<&str> =
-            self.dockerfile.stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
+    pub(crate) fn foresee(&mut self, cache: &LayerCache) -> Result<()> {
+        let engine = self.engine;
+        let stages = &self.plan.dockerfile.stages;
+        let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
         cache.tell_unknown_stages(&*engine.options.report, &names);
         let destinations = engine.begin_to_check_destinations();
-        engine.pull_ahead(self.images(engine))?;
+        engine.pull_ahead(self.images())?;
         let mut forecasts: BTreeMap<usize, Forecast> = BTreeMap::new();
-        for &number in self.needed {
-            match engine
-                .timings
-                .measure("keys", || self.forecast(engine, cache, number, &forecasts, progress))
-            {
+        for &number in self.plan.needed {
+            let forecast = engine.timings.measure("keys", || self.forecast(cache, number, &forecasts));
+            match forecast {
                 Ok(forecast) => {
+                    let known = forecast.end.as_ref().and_then(|end| end.lineage.definition);
+                    self.sources.definitions.extend(known.map(|definition| (number, definition)));
                     forecasts.insert(number, forecast);
                 }
                 // The build will come to it, and then it is an error; or it is not needed.
                 Err(error) => {
                     engine.check_cancel()?;
-                    let name = self.stage_name(number);
+                    let name = self.plan.stage_name(number);
                     engine
                         .report(Event::Note(format!("stage {name} is not looked for in the cache: {error}")));
                 }
             }
         }
-        self.ask(engine, cache, &mut forecasts)?;
+        self.ask(cache, &mut forecasts)?;
         engine.end_to_check_destinations(destinations)?;
         if engine.options.explain {
-            self.explain(engine, cache, &forecasts)?;
+            self.explain(cache, &forecasts)?;
         }
-        progress.forecasts =
-            forecasts.into_iter().map(|(number, forecast)| (number, Rc::new(forecast))).collect();
+        self.forecasts = forecasts;
         Ok(())
     }
 
     /// The images of registries that will be asked for, as far as they are named.
-    fn images(&self, engine: &Engine) -> Vec<(Reference, Platform)> {
+    fn images(&self) -> Vec<(Reference, Platform)> {
         let mut wanted = Vec::new();
-        for &number in self.needed {
-            let node = &self.graph.nodes[number];
+        for &number in self.plan.needed {
+            let node = &self.plan.graph.nodes[number];
             let platform = match &node.platform {
                 Some(text) => text.parse().ok(),
-                None => Some(engine.options.platform.clone()),
+                None => Some(self.plan.platform.clone()),
             };
             let origins = self
+                .plan
                 .graph
                 .instructions(number)
                 .iter()
                 .flat_map(Instruction::froms)
-                .filter_map(|from| self.graph.origin(number, from).ok())
-                .map(|origin| (origin, Some(engine.options.platform.clone())));
+                .filter_map(|from| self.plan.graph.origin(number, from).ok())
+                .map(|origin| (origin, Some(self.plan.platform.clone())));
             for (origin, platform) in origins.chain([(node.base.clone(), platform)]) {
                 if let (Origin::Image(name), Some(platform)) = (origin, platform)
                     && let Ok(reference) = name.parse::<Reference>()
@@ -158,20 +154,18 @@ impl Plan<'_> {
 
     fn forecast(
         &self,
-        engine: &Engine,
         cache: &LayerCache,
         number: usize,
         forecasts: &BTreeMap<usize, Forecast>,
-        progress: &mut Progress<'_>,
     ) -> Result<Forecast> {
-        let name = self.stage_name(number);
-        let (mut stage, base) = match &self.graph.nodes[number].base {
+        let name = self.plan.stage_name(number);
+        let (mut stage, base) = match &self.plan.graph.nodes[number].base {
             Origin::Stage(base) => {
                 let end = forecasts.get(base).and_then(|forecast| forecast.end.as_ref());
                 let end = end.ok_or_else(|| Error::new("what it starts from is not known"))?;
                 (end.derive(&name), Some(*base))
             }
-            _ => (self.root(engine, number, progress)?, None),
+            _ => (self.root(number)?, None),
         };
         let triggered = triggers(&mut stage)?;
         let (start, root) = (stage.image.clone(), stage.root_key());
@@ -179,17 +173,17 @@ impl Plan<'_> {
         let is_anew = anew;
         // What is made on something new is found by what that has come to, and not by how it is made.
         anew |= base.is_some_and(|base| forecasts[&base].anew);
-        let instructions = triggered.iter().chain(self.graph.instructions(number));
+        let instructions = triggered.iter().chain(self.plan.graph.instructions(number));
         let mut steps = Vec::new();
         let mut is_known = true;
         for instruction in instructions {
             for from in instruction.froms() {
-                if let Ok(Origin::Stage(other)) = self.graph.origin(number, from) {
+                if let Ok(Origin::Stage(other)) = self.plan.graph.origin(number, from) {
                     anew |= forecasts.get(&other).is_none_or(|other| other.anew);
                 }
             }
-            let mut around = self.surroundings(engine, number, progress);
-            let Ok(foretold) = foretell(&mut around, &mut stage, instruction) else {
+            let around = self.surroundings(number);
+            let Ok(foretold) = foretell(&around, &mut stage, instruction) else {
                 is_known = false;
                 break;
             };
@@ -198,7 +192,7 @@ impl Plan<'_> {
                 Foretold::Files(created_by) => {
                     let step = match stage.lineage.definition {
                         Some(_) => {
-                            step_key(&mut around, &stage, instruction, Level::Definition).unwrap_or_default()
+                            step_key(&around, &stage, instruction, Level::Definition).unwrap_or_default()
                         }
                         None => None,
                     };
@@ -207,7 +201,7 @@ impl Plan<'_> {
                         _ => None,
                     };
                     stage.lineage.definition = definition;
-                    stage.image.push_history(engine.created(), created_by, false);
+                    stage.image.push_history(self.engine.created(), created_by, false);
                     let options = cache.options();
                     let is_kept = match instruction.kind {
                         InstructionKind::Run(_) => options.run_layers,
@@ -228,19 +222,11 @@ impl Plan<'_> {
             };
             steps.push(Foreseen { files });
         }
-        if let Some(definition) = stage.lineage.definition.filter(|_| is_known) {
-            progress.sources.definitions.insert(number, definition);
-        }
         Ok(Forecast { base, triggered, steps, hit: None, start, root, end: is_known.then_some(stage), anew })
     }
 
     /// Asks for everything at once, and notes the last hit of each stage.
-    fn ask(
-        &self,
-        engine: &Engine,
-        cache: &LayerCache,
-        forecasts: &mut BTreeMap<usize, Forecast>,
-    ) -> Result<()> {
+    fn ask(&self, cache: &LayerCache, forecasts: &mut BTreeMap<usize, Forecast>) -> Result<()> {
         let may_be_found = |files: &Files| files.definition.filter(|_| files.may_be_found);
         let mut tags: Vec<String> = forecasts
             .values()
@@ -250,9 +236,9 @@ impl Plan<'_> {
             .collect();
         tags.sort();
         tags.dedup();
-        let found = engine.timings.measure("ask the cache", || cache.records(engine, &tags))?;
-        let found: BTreeMap<String, Rc<Found>> =
-            found.into_iter().map(|(tag, found)| (tag, Rc::new(found))).collect();
+        let found = self.engine.timings.measure("ask the cache", || cache.records(self.engine, &tags))?;
+        let found: BTreeMap<String, Arc<Found>> =
+            found.into_iter().map(|(tag, found)| (tag, Arc::new(found))).collect();
         for forecast in forecasts.values_mut() {
             let hits = forecast.steps.iter().enumerate().rev();
             forecast.hit = hits.into_iter().find_map(|(position, step)| {
@@ -267,13 +253,8 @@ impl Plan<'_> {
     }
 
     /// Says of every step why it was found, or was not.
-    fn explain(
-        &self,
-        engine: &Engine,
-        cache: &LayerCache,
-        forecasts: &BTreeMap<usize, Forecast>,
-    ) -> Result<()> {
-        let earlier = cache.earlier(engine, self.build_key(engine))?;
+    fn explain(&self, cache: &LayerCache, forecasts: &BTreeMap<usize, Forecast>) -> Result<()> {
+        let earlier = cache.earlier(self.engine, self.build_key())?;
         for (&number, forecast) in forecasts {
             for (position, (instruction, foreseen)) in self.instructions(number, forecast).enumerate() {
                 let Some(files) = &foreseen.files else { continue };
@@ -297,37 +278,32 @@ impl Plan<'_> {
                         }
                     },
                 };
-                let (stage, step) = (self.stage_name(number), one_line(&instruction.text));
-                engine.report(Event::Explained { stage, step, found, reason, differences });
+                let (stage, step) = (self.plan.stage_name(number), one_line(&instruction.text));
+                self.engine.report(Event::Explained { stage, step, found, reason, differences });
             }
         }
         Ok(())
     }
 
     /// Leaves what the steps were made of for later builds, if this one has made something.
-    pub(crate) fn keep_inputs(
-        &self,
-        engine: &Engine,
-        cache: &LayerCache,
-        progress: &Progress<'_>,
-    ) -> Result<()> {
-        if !progress.sources.stages.values().any(|stage| stage.lineage.is_new) {
+    pub(crate) fn keep_inputs(&self, cache: &LayerCache) -> Result<()> {
+        if !self.sources.stages.done().iter().any(|stage| stage.read().lineage.is_new) {
             return Ok(());
         }
         let mut steps = Vec::new();
-        for (&number, forecast) in &progress.forecasts {
+        for (&number, forecast) in &self.forecasts {
             let told = self.instructions(number, forecast).filter_map(|(instruction, foreseen)| {
                 self.told(number, forecast, instruction, foreseen.files.as_ref()?)
             });
             steps.extend(told);
         }
-        cache.keep_inputs(self.build_key(engine), &steps)
+        cache.keep_inputs(self.build_key(), &steps)
     }
 
-    fn build_key(&self, engine: &Engine) -> Key {
-        let repository = engine.options.outputs.destinations.first().map(Reference::name);
-        let platform = engine.options.platform.to_string();
-        build_key(repository.as_deref(), &self.stage_name(self.target), &platform)
+    fn build_key(&self) -> Key {
+        let repository = self.engine.options.outputs.destinations.first().map(Reference::name);
+        let platform = self.plan.platform.to_string();
+        build_key(repository.as_deref(), &self.plan.stage_name(self.plan.target), &platform)
     }
 
     fn told(
@@ -339,7 +315,7 @@ impl Plan<'_> {
     ) -> Option<Told> {
         let (step, definition) = (files.step.as_ref()?, files.definition?);
         let text = one_line(&instruction.text);
-        Some(Told::new(&self.stage_name(number), text, forecast.root, definition, &step.inputs))
+        Some(Told::new(&self.plan.stage_name(number), text, forecast.root, definition, &step.inputs))
     }
 
     /// The instructions of a stage, with what is known of each.
@@ -348,31 +324,35 @@ impl Plan<'_> {
         number: usize,
         forecast: &'f Forecast,
     ) -> impl Iterator<Item = (&'f Instruction, &'f Foreseen)> {
-        forecast.triggered.iter().chain(self.graph.instructions(number)).zip(&forecast.steps)
+        forecast.triggered.iter().chain(self.plan.graph.instructions(number)).zip(&forecast.steps)
     }
 
     /// What a build would do.
-    pub(crate) fn planned(&self, progress: &Progress<'_>) -> Result<Vec<PlannedStage>> {
-        let needed = self.needed_of(progress)?;
+    pub(crate) fn planned(&self) -> Result<Vec<PlannedStage>> {
+        let needed = self.needed()?;
         let mut stages = Vec::new();
-        for (&number, forecast) in &progress.forecasts {
+        let mut begun = BTreeSet::new();
+        for (&number, forecast) in &self.forecasts {
             let is_needed = needed.contains(&number);
-            let steps = self.instructions(number, forecast).enumerate();
-            let steps = steps.map(|(position, (instruction, foreseen))| {
+            let mut steps = Vec::new();
+            for (position, (instruction, foreseen)) in self.instructions(number, forecast).enumerate() {
                 let files = foreseen.files.as_ref();
+                let definition = files.and_then(|files| files.definition);
                 let what = match files {
                     _ if !is_needed => Planned::Pruned,
                     None => Planned::Config,
                     Some(files) if forecast.has(position, files) => Planned::Cached,
+                    Some(_) if definition.is_some_and(|key| !begun.insert(key)) => Planned::Joined,
                     Some(_) => Planned::Build,
                 };
-                let key = files.and_then(|files| files.definition).map(|key| key.hex());
-                PlannedStep { text: one_line(&instruction.text), key, what }
-            });
-            let steps = steps.collect();
+                let key = definition.map(|key| key.hex());
+                steps.push(PlannedStep { text: one_line(&instruction.text), key, what });
+            }
+            let after = if is_needed { self.awaited(number, forecast)? } else { BTreeSet::new() };
             stages.push(PlannedStage {
-                name: self.stage_name(number),
-                base: self.base_name(number),
+                name: self.plan.stage_name(number),
+                base: self.plan.base_name(number),
+                after: after.into_iter().map(|other| self.plan.stage_name(other)).collect(),
                 is_needed,
                 steps,
             });
@@ -381,45 +361,59 @@ impl Plan<'_> {
     }
 
     /// The stages of which something has to be done.
-    fn needed_of(&self, progress: &Progress<'_>) -> Result<BTreeSet<usize>> {
+    pub(crate) fn needed(&self) -> Result<BTreeSet<usize>> {
         let mut needed = BTreeSet::new();
-        let mut pending: Vec<usize> = self.others.iter().copied().chain([self.target]).collect();
+        let mut pending: Vec<usize> = self.plan.others.iter().copied().chain([self.plan.target]).collect();
         while let Some(number) = pending.pop() {
-            let Some(forecast) = progress.forecasts.get(&number) else { continue };
             if !needed.insert(number) {
                 continue;
             }
-            if let (Some(base), None) = (forecast.base, &forecast.hit) {
-                pending.push(base);
-            }
-            for (position, (instruction, foreseen)) in self.instructions(number, forecast).enumerate() {
-                if foreseen.files.as_ref().is_none_or(|files| forecast.has(position, files)) {
-                    continue;
-                }
-                for from in instruction.froms() {
-                    if let Origin::Stage(other) = self.graph.origin(number, from)? {
-                        pending.push(other);
-                    }
-                }
+            // One of which nothing is known asks for what it needs when it comes to it.
+            if let Some(forecast) = self.forecasts.get(&number) {
+                pending.extend(self.awaited(number, forecast)?);
             }
         }
         Ok(needed)
     }
 
+    /// The stages that have to be built for one.
+    fn awaited(&self, number: usize, forecast: &Forecast) -> Result<BTreeSet<usize>> {
+        let mut awaited: BTreeSet<usize> =
+            forecast.base.filter(|_| forecast.hit.is_none()).into_iter().collect();
+        for (position, (instruction, foreseen)) in self.instructions(number, forecast).enumerate() {
+            if foreseen.files.as_ref().is_some_and(|files| !forecast.has(position, files)) {
+                awaited.extend(self.plan.taken_from(number, instruction)?);
+            }
+        }
+        Ok(awaited)
+    }
+
+    /// The definitions of steps that several stages have to carry out.
+    pub(crate) fn common(&self, needed: &BTreeSet<usize>) -> BTreeSet<Key> {
+        let (mut seen, mut common) = (BTreeSet::new(), BTreeSet::new());
+        for number in needed {
+            let Some(forecast) = self.forecasts.get(number) else { continue };
+            for (position, step) in forecast.steps.iter().enumerate() {
+                let files = step.files.as_ref().filter(|files| !forecast.has(position, files));
+                common.extend(files.and_then(|files| files.definition).filter(|key| !seen.insert(*key)));
+            }
+        }
+        common
+    }
+
     /// A stage that starts from no other, as its FROM leaves it; from a directory, without its files.
-    pub(crate) fn root(&self, engine: &Engine, number: usize, progress: &mut Progress<'_>) -> Result<Stage> {
-        let node = &self.graph.nodes[number];
-        let name = self.stage_name(number);
-        let platform = self.platform(engine, number)?;
-        Ok(match &node.base {
+    pub(crate) fn root(&self, number: usize) -> Result<Stage> {
+        let name = self.plan.stage_name(number);
+        let platform = self.plan.platform(number)?;
+        Ok(match &self.plan.graph.nodes[number].base {
             Origin::Scratch => Stage::new(&name, Image::scratch(&platform)),
             Origin::Stage(_) => {
                 return Err(Error::new("a stage that starts from a stage has no root of its own"));
             }
             Origin::Image(reference) => {
-                Stage::new(&name, engine.pull(&reference.parse::<Reference>()?, &platform)?)
+                Stage::new(&name, self.engine.pull(&reference.parse::<Reference>()?, &platform)?)
             }
-            Origin::Context(context) => match progress.sources.context(engine, context, &platform)? {
+            Origin::Context(context) => match self.sources.context(self.engine, context, &platform)? {
                 Given::Image(image) => Stage::new(&name, image),
                 Given::Directory(directory) => {
                     let mut stage = Stage::new(&name, Image::scratch(&platform));
@@ -431,13 +425,14 @@ impl Plan<'_> {
     }
 
     /// What a step of a stage may use.
-    pub(crate) fn surroundings<'p>(
-        &'p self,
-        engine: &'p Engine<'p>,
-        number: usize,
-        progress: &'p mut Progress<'_>,
-    ) -> Surroundings<'p> {
-        let escape = self.dockerfile.directives.escape;
-        Surroundings { engine, sources: &mut progress.sources, graph: self.graph, number, escape }
+    pub(crate) fn surroundings(&self, number: usize) -> Surroundings<'_> {
+        Surroundings {
+            engine: self.engine,
+            sources: &self.sources,
+            graph: self.plan.graph,
+            number,
+            name: self.name(number),
+            escape: self.plan.dockerfile.directives.escape,
+        }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Nothing that is wrong with a cache ends a build. What fails is told once, and done without from then on.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache::{
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::explain::{self, Told};
 use crate::image::Layer;
+use crate::once::lock;
 use crate::options::Options;
 use crate::step::StepKey;
 
@@ -79,21 +80,21 @@ pub(crate) struct Found {
 pub(crate) struct LayerCache<'a> {
     options: &'a CacheOptions,
     sources: Vec<Source>,
-    writer: RefCell<Option<CacheWriter>>,
+    writer: Mutex<Option<CacheWriter>>,
     /// Blobs that turned out to be missing or damaged.
-    distrusted: RefCell<BTreeSet<Digest>>,
+    distrusted: Mutex<BTreeSet<Digest>>,
     /// Indexes of layers that a cache has.
-    indexes: RefCell<BTreeMap<DiffId, (Arc<Repository>, Descriptor)>>,
+    indexes: Mutex<BTreeMap<DiffId, (Arc<Repository>, Descriptor)>>,
     /// Lists of indexes that were asked for.
-    asked: RefCell<BTreeSet<Key>>,
+    asked: Mutex<BTreeSet<Key>>,
 }
 
 struct Source {
     repository: Arc<Repository>,
     /// It has failed, and is not asked any more.
-    has_failed: Cell<bool>,
+    has_failed: AtomicBool,
     /// It has something that is not signed as it has to be.
-    has_refused: Cell<bool>,
+    has_refused: AtomicBool,
 }
 
 impl<'a> LayerCache<'a> {
@@ -119,18 +120,18 @@ impl<'a> LayerCache<'a> {
         let sources = sources
             .map(|repository| Source {
                 repository,
-                has_failed: Cell::new(false),
-                has_refused: Cell::new(false),
+                has_failed: AtomicBool::new(false),
+                has_refused: AtomicBool::new(false),
             })
             .collect();
         let writer = CacheWriter::start(targets, runtime, build.report.clone(), options);
         LayerCache {
             options,
             sources,
-            writer: RefCell::new(Some(writer)),
-            distrusted: RefCell::default(),
-            indexes: RefCell::default(),
-            asked: RefCell::default(),
+            writer: Mutex::new(Some(writer)),
+            distrusted: Mutex::default(),
+            indexes: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -142,7 +143,7 @@ impl<'a> LayerCache<'a> {
     pub(crate) fn tell_unknown_stages(&self, report: &dyn Report, names: &[&str]) {
         let NoCache::Stages(stages) = &self.options.no_cache else { return };
         // A second attempt need not say it again.
-        if !self.distrusted.borrow().is_empty() {
+        if !lock(&self.distrusted).is_empty() {
             return;
         }
         for stage in stages {
@@ -194,7 +195,7 @@ impl<'a> LayerCache<'a> {
                 let manifest = manifest.into_value();
                 Found { record, manifest, repository }
             });
-            if is_first && let Some(writer) = &*self.writer.borrow() {
+            if is_first && let Some(writer) = &*lock(&self.writer) {
                 let has = |target: &Location| {
                     let of = |source: &Source| source.repository.location() == target;
                     self.sources
@@ -223,7 +224,7 @@ impl<'a> LayerCache<'a> {
 
     /// Leaves what this build was made of, for those who want to know why a later one is different.
     pub(crate) fn keep_inputs(&self, key: Key, steps: &[Told]) -> Result<()> {
-        if let Some(writer) = &*self.writer.borrow() {
+        if let Some(writer) = &*lock(&self.writer) {
             writer.inputs(explain::encode(steps)?, key.tag(Domain::Build));
         }
         Ok(())
@@ -239,7 +240,7 @@ impl<'a> LayerCache<'a> {
     fn manifests(&self, engine: &Engine<'_>, tags: &[String]) -> Result<Vec<(usize, String, Raw<Manifest>)>> {
         let mut requests = JoinSet::new();
         for (number, source) in self.sources.iter().enumerate() {
-            for tag in tags.iter().filter(|_| !source.has_failed.get()) {
+            for tag in tags.iter().filter(|_| !source.has_failed.load(Ordering::Relaxed)) {
                 let (repository, tag) = (source.repository.clone(), tag.clone());
                 let request = async move {
                     let answer = repository.manifest(&tag).await;
@@ -269,7 +270,7 @@ impl<'a> LayerCache<'a> {
 
     fn refuse(&self, engine: &Engine<'_>, source: usize) {
         let source = &self.sources[source];
-        if !source.has_refused.replace(true) {
+        if !source.has_refused.swap(true, Ordering::Relaxed) {
             let location = source.repository.location();
             let text = format!("cache {location}: what is not signed with the key is passed over");
             engine.report(Warning::new(text).into());
@@ -278,13 +279,13 @@ impl<'a> LayerCache<'a> {
 
     fn fail(&self, engine: &Engine<'_>, source: usize, error: &RepositoryError) {
         let source = &self.sources[source];
-        if !source.has_failed.replace(true) {
+        if !source.has_failed.swap(true, Ordering::Relaxed) {
             warn(&*engine.options.report, source.repository.location(), error, false);
         }
     }
 
     fn is_usable(&self, record: &Record) -> bool {
-        let distrusted = self.distrusted.borrow();
+        let distrusted = lock(&self.distrusted);
         let is_fresh = self.options.ttl.is_none_or(|ttl| {
             let age = self.options.clock.saturating_sub(record.used);
             age < i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)
@@ -299,7 +300,7 @@ impl<'a> LayerCache<'a> {
     }
 
     fn know_indexes(&self, repository: &Arc<Repository>, record: &Record) {
-        let mut indexes = self.indexes.borrow_mut();
+        let mut indexes = lock(&self.indexes);
         for layer in &record.layers {
             indexes.entry(layer.diff_id).or_insert_with(|| (repository.clone(), layer.index.clone()));
         }
@@ -307,13 +308,13 @@ impl<'a> LayerCache<'a> {
 
     /// From now on, nothing with this blob is used. False if that was known.
     pub(crate) fn distrust(&self, blob: Digest) -> bool {
-        self.distrusted.borrow_mut().insert(blob)
+        lock(&self.distrusted).insert(blob)
     }
 
     /// From now on, nothing of any repository is used.
     pub(crate) fn stop_asking(&self) {
-        self.sources.iter().for_each(|source| source.has_failed.set(true));
-        self.indexes.borrow_mut().clear();
+        self.sources.iter().for_each(|source| source.has_failed.store(true, Ordering::Relaxed));
+        lock(&self.indexes).clear();
     }
 
     /// The tag of the indexes of an image's layers.
@@ -329,6 +330,11 @@ impl<'a> LayerCache<'a> {
         if self.sources.is_empty() {
             return Ok(());
         }
+        // Who comes second finds them here.
+        engine.once.alone("gather indexes".to_owned(), || self.gather_missing_indexes(engine, layers))
+    }
+
+    fn gather_missing_indexes(&self, engine: &Engine<'_>, layers: &[Layer]) -> Result<()> {
         let missing: Vec<DiffId> = layers
             .iter()
             .filter(|layer| !engine.has_index(layer.diff_id))
@@ -340,11 +346,11 @@ impl<'a> LayerCache<'a> {
         let base = base_layers(layers);
         if base.iter().any(|layer| missing.contains(&layer.diff_id)) {
             let key = Self::indexes_key(base);
-            if self.asked.borrow_mut().insert(key) {
+            if lock(&self.asked).insert(key) {
                 for (source, _, manifest) in self.manifests(engine, &[key.tag(Domain::Indexes)])? {
                     let repository = &self.sources[source].repository;
                     let Ok(list) = parse_indexes(manifest.value()) else { continue };
-                    let mut indexes = self.indexes.borrow_mut();
+                    let mut indexes = lock(&self.indexes);
                     for (diff_id, index) in list {
                         indexes.entry(diff_id).or_insert_with(|| (repository.clone(), index));
                     }
@@ -353,7 +359,7 @@ impl<'a> LayerCache<'a> {
         }
         let mut requests = JoinSet::new();
         for diff_id in missing {
-            let Some((repository, index)) = self.indexes.borrow().get(&diff_id).cloned() else { continue };
+            let Some((repository, index)) = lock(&self.indexes).get(&diff_id).cloned() else { continue };
             let request = async move { (diff_id, repository.blob(&index, INDEX_LIMIT).await) };
             requests.spawn_on(request, &engine.runtime);
         }
@@ -372,14 +378,14 @@ impl<'a> LayerCache<'a> {
     }
 
     fn forget_index(&self, engine: &Engine<'_>, diff_id: DiffId, reason: &str) {
-        self.indexes.borrow_mut().remove(&diff_id);
+        lock(&self.indexes).remove(&diff_id);
         let text = format!("the cached index of layer {diff_id} is of no use, and made again: {reason}");
         engine.report(Event::Note(text));
     }
 
     /// Keeps the result of a step, for those who come to it either way.
     pub(crate) fn keep(&self, engine: &Engine<'_>, layers: &[Layer], keys: &[(Domain, Key)], command: &str) {
-        if let Some(writer) = &*self.writer.borrow() {
+        if let Some(writer) = &*lock(&self.writer) {
             let tags = keys.iter().map(|(domain, key)| key.tag(*domain)).collect();
             writer.record(engine, layers, tags, command.to_owned());
         }
@@ -387,9 +393,9 @@ impl<'a> LayerCache<'a> {
 
     /// Keeps the indexes of an image's layers, if they are known and no cache had them.
     pub(crate) fn keep_indexes(&self, engine: &Engine<'_>, layers: &[Layer]) {
-        let is_new = |layer: &Layer| !self.indexes.borrow().contains_key(&layer.diff_id);
+        let is_new = |layer: &Layer| !lock(&self.indexes).contains_key(&layer.diff_id);
         if layers.iter().any(is_new)
-            && let Some(writer) = &*self.writer.borrow()
+            && let Some(writer) = &*lock(&self.writer)
         {
             writer.indexes(engine, layers, Self::indexes_key(layers).tag(Domain::Indexes));
         }
@@ -397,7 +403,8 @@ impl<'a> LayerCache<'a> {
 
     /// Waits until everything is kept.
     pub(crate) fn finish(&self, engine: &Engine<'_>) -> Result<()> {
-        let Some(writer) = self.writer.borrow_mut().take() else { return Ok(()) };
+        let writer = lock(&self.writer).take();
+        let Some(writer) = writer else { return Ok(()) };
         engine.timings.measure("wait for the cache", || engine.unless_ended(writer.finish()))
     }
 }

@@ -75,7 +75,7 @@ fn directories(index: &LayerIndex) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use layer::{Discard, read_layer};
+    use layer::{discard, read_layer};
     use oci::Compression;
 
     use super::*;
@@ -84,7 +84,7 @@ mod tests {
     fn directories_by_what_is_below_them() {
         let text = "/a file = 1\n/usr/lib/x/y file = 1234\n/usr/lib/z file = 12\n/usr/f file = 123\n/e file\n/l symlink -> a";
         let tar = testkit::Layer::new().tree(text).tar();
-        let index = read_layer(&tar[..], Compression::None, &mut Discard).unwrap();
+        let index = read_layer(&tar[..], Compression::None, &mut discard()).unwrap();
         let expected = [("/usr/lib", 6), ("/usr", 3), ("/", 1)];
         assert_eq!(directories(&index), expected.map(|(path, size)| (path.to_owned(), size)));
     }

@@ -4,6 +4,7 @@
 //! [`Options`], what happens is told as [`Event`]s.
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod attestation;
 mod build;
 mod cache_mounts;
@@ -13,6 +14,7 @@ mod checkout;
 mod checks;
 mod context;
 mod copy;
+mod deliver;
 mod engine;
 mod error;
 mod event;
@@ -21,14 +23,18 @@ mod fetch;
 mod forecast;
 mod image;
 mod interruptible;
+mod jobs;
 mod known;
 mod layer_cache;
 mod layer_summary;
 mod layout_image;
 mod lineage;
+mod making;
 mod new_layer;
+mod once;
 mod options;
 mod output;
+mod plan;
 mod planned;
 mod platforms;
 mod remote;
@@ -36,6 +42,7 @@ mod scope;
 mod sources;
 mod squash;
 mod stage;
+mod stages;
 mod step;
 mod stored;
 mod timings;
@@ -55,7 +62,7 @@ pub use dockerfile::{
 };
 pub use engine::rfc3339;
 pub use error::{Error, Result};
-pub use event::{Event, Report, Warning};
+pub use event::{Event, Report, StageName, Warning};
 pub use explain::{INPUTS_TYPE, Told, decode as decode_inputs};
 pub use layer::TreePath;
 pub use layer_cache::{CacheOptions, INPUTS_LIMIT, NoCache};

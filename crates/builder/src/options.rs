@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use dockerfile::NamedContext;
 use layer::TreePath;
 use oci::{Compression, Platform};
-use sandbox::{Cancel, Isolation, Secret};
+use sandbox::{Cancel, Isolation, RootShape, Secret};
 
 use crate::cache_mounts::CacheMountsOptions;
 use crate::event::Report;
@@ -44,6 +45,8 @@ pub struct Options {
     pub labels: Vec<(String, String)>,
     /// What the image is for.
     pub platform: Platform,
+    /// How many stages are built at once, of all platforms together; one where the isolation wants a described root.
+    pub jobs: NonZeroUsize,
     /// Names and addresses for `/etc/hosts` of a RUN.
     pub add_hosts: Vec<(String, IpAddr)>,
     /// Where it goes.
@@ -82,6 +85,17 @@ pub struct Options {
     pub report: Arc<dyn Report>,
     /// What ends the build early.
     pub cancel: Cancel,
+}
+
+impl Options {
+    /// How many stages are built at once here. What is said of files that the kernel does not hold is in one table,
+    /// which a RUN takes away and brings back.
+    pub(crate) fn jobs(&self) -> NonZeroUsize {
+        match &self.isolation {
+            Ok(isolation) if isolation.shape() == RootShape::Described => NonZeroUsize::MIN,
+            _ => self.jobs,
+        }
+    }
 }
 
 impl fmt::Debug for Options {

@@ -11,6 +11,9 @@ pub struct PlannedStage {
     pub name: String,
     /// What it starts from.
     pub base: String,
+    /// The stages that are built before it, or before a step of it. Those that are not after each other are built side
+    /// by side.
+    pub after: Vec<String>,
     /// False if nothing of it is needed, since a cache has what comes of it.
     pub is_needed: bool,
     /// Its instructions, triggers of its base included.
@@ -38,6 +41,8 @@ pub enum Planned {
     Cached,
     /// It is carried out, unless a cache turns out to know its files.
     Build,
+    /// The same step of an earlier stage is carried out, and what it makes is taken.
+    Joined,
     /// Nothing.
     Pruned,
 }
@@ -48,6 +53,7 @@ impl fmt::Display for Planned {
             Planned::Config => "config",
             Planned::Cached => "cached",
             Planned::Build => "build",
+            Planned::Joined => "joined",
             Planned::Pruned => "pruned",
         })
     }
@@ -56,7 +62,11 @@ impl fmt::Display for Planned {
 impl fmt::Display for PlannedStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pruned = if self.is_needed { "" } else { ", pruned" };
-        writeln!(f, "stage {} from {}{pruned}", self.name, self.base)?;
+        let after = match self.after[..] {
+            [] => String::new(),
+            _ => format!(", after {}", self.after.join(", ")),
+        };
+        writeln!(f, "stage {} from {}{after}{pruned}", self.name, self.base)?;
         for step in &self.steps {
             let key = step.key.as_ref().map_or("-", |key| &key[..12]);
             writeln!(f, "  {:<6}  {key:<12}  {}", step.what, step.text)?;

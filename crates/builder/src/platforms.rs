@@ -1,23 +1,27 @@
 //! Several platforms in one go: an image for each, and an index that names them in the order asked for.
 //!
-//! The images are built one after the other, each in a work directory of its own, and share `--cache-dir`. They are
-//! pushed by their digests; the index alone gets the tags, once all of them are there.
+//! The images are built side by side, each in a work directory of its own, and share `--cache-dir` and the jobs. They
+//! are pushed by their digests; the index alone gets the tags, once all of them are there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use layout::{Layout, REFERENCE_NAME};
 use oci::{Descriptor, Index, Platform, Raw, Reference};
+use sandbox::Cancel;
 use tokio::runtime::Handle;
 
+use crate::attempt::{STACK, TERMINATE};
 use crate::attestation::{Attestations, Recorder};
-use crate::build::{Outcome, build};
+use crate::build::{Outcome, build_member};
 use crate::context::Fetching;
-use crate::engine::{check_destinations, registry_error};
+use crate::engine::{Member, check_destinations};
 use crate::error::{Context, Error, Result};
-use crate::event::Event;
+use crate::jobs::Jobs;
+use crate::once::lock;
 use crate::options::Options;
 use crate::output::{
-    AnnotationLevel, Outputs, annotations_at, check_annotations, write_digest_files, write_index_metadata,
+    AnnotationLevel, Outputs, Uploads, annotations_at, check_annotations, write_digest_files,
+    write_index_metadata,
 };
 use crate::timings::Timings;
 use crate::workdir::WorkDir;
@@ -44,51 +48,19 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
         return Err(Error::new("indexes of Docker's types do not hold attestations")
             .hint("leave out --image-format docker, or --sbom and --provenance"));
     }
-    let mut members: Vec<Descriptor> = Vec::new();
-    let mut stated: Vec<Descriptor> = Vec::new();
-    let mut config = None;
-    let mut timings = Timings::default();
-    for platform in platforms {
-        let recorder = Arc::new(Recorder::new(options.report.clone()));
-        let one = Options {
-            platform: platform.clone(),
-            work_dir: Arc::new(WorkDir::create(options.work_dir.path())?),
-            outputs: Outputs {
-                destinations: by_digest(&outputs.destinations)?,
-                no_push: outputs.no_push,
-                oci_layout_path: outputs.oci_layout_path.clone(),
-                format: outputs.format,
-                annotations: outputs.annotations.clone(),
-                attestations: Attestations {
-                    names: outputs.destinations.clone(),
-                    recorder: Some(recorder.clone()),
-                    ..outputs.attestations.clone()
-                },
-                in_index: true,
-                summarize_layers: outputs.summarize_layers,
-                skip_push_check: true,
-                ..Outputs::default()
-            },
-            report: recorder.clone(),
-            ..options.clone()
-        };
-        let outcome = build(&one, runtime.clone()).map_err(|error| {
-            let message = match platforms.len() {
-                1 => error.message,
-                _ => format!("{platform}: {}", error.message),
-            };
-            Error { message, ..error }
-        })?;
-        timings = outcome.timings;
+    let (built, timings) = build_members(options, platforms, &runtime)?;
+    let config = match &built[..] {
+        [only] => only.config,
+        _ => None,
+    };
+    let member = |(platform, outcome): (&Platform, &Outcome)| {
         let annotations =
             annotations_at(&outputs.annotations, AnnotationLevel::ManifestDescriptor, Some(platform));
-        members.push(Descriptor { platform: Some(platform.clone()), annotations, ..outcome.descriptor });
-        stated.extend(outcome.attestation);
-        config = outcome.config.filter(|_| platforms.len() == 1);
-    }
-    // Behind the images, so that what takes the first entry takes an image.
-    members.extend(stated);
-    let mut index = Index::new(members);
+        Descriptor { platform: Some(platform.clone()), annotations, ..outcome.descriptor.clone() }
+    };
+    // Statements are behind the images, so that what takes the first entry takes an image.
+    let stated = built.iter().filter_map(|outcome| outcome.attestation.clone());
+    let mut index = Index::new(platforms.iter().zip(&built).map(member).chain(stated).collect());
     index.media_type = Some(outputs.format.index());
     if outputs.format == oci::ImageFormat::Oci {
         index.annotations = annotations_at(&outputs.annotations, AnnotationLevel::Index, None);
@@ -114,16 +86,15 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
         layout.edit_index(|all| all.manifests = listed).during(during())?;
     }
     if !outputs.no_push {
-        for destination in &outputs.destinations {
-            // One without a tag is named by what is pushed there, as with a single image.
-            let named = match destination.tag() {
-                Some(_) => destination.clone(),
-                None => destination.at(descriptor.digest),
-            };
-            let pushed = options.client.push_manifest(&named, &descriptor.media_type, index.bytes().to_vec());
-            let digest = runtime.block_on(pushed).map_err(registry_error)?;
-            options.report.event(Event::Image { reference: destination.clone(), digest });
-        }
+        let uploads = Uploads::new(
+            options.client.clone(),
+            runtime.clone(),
+            &outputs.destinations,
+            outputs.keep_immutable_tags,
+            options.report.clone(),
+            options.cancel.clone(),
+        );
+        uploads.finish_with(&descriptor.media_type, index.bytes())?;
     }
     write_index_metadata(outputs, &described, config)?;
     let Options { network, work_dir, cancel, secrets, agents, .. } = options;
@@ -131,6 +102,82 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
     write_digest_files(fetching, outputs, descriptor.digest)?;
     work_dir.remove().during(format!("work directory {}", work_dir.path().display()))?;
     Ok(Outcome { digest: descriptor.digest, descriptor, config, attestation: None, timings })
+}
+
+/// Builds the image of each platform, all at once. The first that fails ends the others.
+fn build_members(
+    options: &Options,
+    platforms: &[Platform],
+    runtime: &Handle,
+) -> Result<(Vec<Outcome>, Timings)> {
+    let outputs = &options.outputs;
+    let destinations = by_digest(&outputs.destinations)?;
+    let (jobs, cancel) = (Jobs::new(options.jobs()), options.cancel.child());
+    let timings = Timings::default();
+    let failure: Mutex<Option<Error>> = Mutex::default();
+    let mut built: Vec<Option<Outcome>> = platforms.iter().map(|_| None).collect();
+    let is_one_of_several = platforms.len() > 1;
+    std::thread::scope(|scope| {
+        for ((number, platform), built) in platforms.iter().enumerate().zip(&mut built) {
+            let (jobs, cancel, timings, failure) = (&jobs, &cancel, &timings, &failure);
+            let destinations = destinations.clone();
+            let work = move || {
+                let recorder = Arc::new(Recorder::new(options.report.clone()));
+                let options = Options {
+                    platform: platform.clone(),
+                    work_dir: Arc::new(WorkDir::create(options.work_dir.path())?),
+                    cancel: cancel.clone(),
+                    outputs: Outputs {
+                        destinations,
+                        no_push: outputs.no_push,
+                        oci_layout_path: outputs.oci_layout_path.clone(),
+                        format: outputs.format,
+                        annotations: outputs.annotations.clone(),
+                        attestations: Attestations {
+                            names: outputs.destinations.clone(),
+                            recorder: Some(recorder.clone()),
+                            ..outputs.attestations.clone()
+                        },
+                        in_index: true,
+                        summarize_layers: outputs.summarize_layers,
+                        skip_push_check: true,
+                        ..Outputs::default()
+                    },
+                    report: recorder,
+                    ..options.clone()
+                };
+                let member = Member { number, platform: platform.to_string() };
+                build_member(&options, runtime.clone(), jobs, Some(member).filter(|_| is_one_of_several))
+            };
+            let thread = std::thread::Builder::new().name(platform.to_string()).stack_size(STACK);
+            let spawned = thread.spawn_scoped(scope, move || match work() {
+                Ok(outcome) => {
+                    timings.add_all(&outcome.timings);
+                    *built = Some(outcome);
+                }
+                Err(error) => {
+                    let message = match is_one_of_several {
+                        true => format!("{platform}: {}", error.message),
+                        false => error.message,
+                    };
+                    fail(failure, cancel, Error { message, ..error });
+                }
+            });
+            if let Err(error) = spawned.during("start a thread") {
+                fail(failure, cancel, error);
+            }
+        }
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok((built.into_iter().flatten().collect(), timings)),
+    }
+}
+
+/// Keeps what has gone wrong first, and ends the rest.
+fn fail(failure: &Mutex<Option<Error>>, cancel: &Cancel, error: Error) {
+    lock(failure).get_or_insert(error);
+    cancel.cancel(TERMINATE);
 }
 
 /// The repositories of the destinations, each once and without a tag: what goes there is named by its digest.

@@ -1,7 +1,7 @@
 //! What files can be taken from: stages, images, contexts. One lookup for `FROM`, `--from` and `from=`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use cache::Key;
 use dockerfile::graph::Origin;
@@ -14,43 +14,45 @@ use crate::copy::DirectorySource;
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
+use crate::once::lock;
 use crate::stage::Stage;
+use crate::stages::{SharedStage, Stages};
 
 /// Everything of this build that files can be taken from.
 #[derive(Default)]
 pub(crate) struct Sources {
-    /// Stages that are done, by number.
-    pub(crate) stages: BTreeMap<usize, Stage>,
+    /// Stages that are done or under way.
+    pub(crate) stages: Stages,
     /// Images that are copied from.
-    images: BTreeMap<Origin, Stage>,
+    images: Mutex<BTreeMap<Origin, SharedStage>>,
     /// Named contexts that were asked for, each for a platform.
-    contexts: BTreeMap<(String, String), Given>,
+    contexts: Mutex<BTreeMap<(String, String), Given>>,
     /// How stages are made, whether they are built or not.
     pub(crate) definitions: BTreeMap<usize, Key>,
 }
 
 /// Something that files can be taken from, by COPY or by a mount.
-pub(crate) enum Place<'a> {
+pub(crate) enum Place {
     /// A stage that is done, or an image: known as a tree, its files in layers or unpacked.
-    Stage(&'a mut Stage),
+    Stage(SharedStage),
     /// The build context, or a named one that is a directory.
-    Directory(Rc<DirectorySource>),
+    Directory(Arc<DirectorySource>),
 }
 
 /// What a named context has turned out to be.
 #[derive(Clone)]
 pub(crate) enum Given {
     Image(Image),
-    Directory(Rc<DirectorySource>),
+    Directory(Arc<DirectorySource>),
 }
 
 impl Sources {
     /// What an origin stands for. Each is looked for once.
-    pub(crate) fn get(&mut self, engine: &Engine<'_>, origin: &Origin) -> Result<Place<'_>> {
+    pub(crate) fn get(&self, engine: &Engine<'_>, origin: &Origin) -> Result<Place> {
         let platform = &engine.options.platform;
         let image = match origin {
             Origin::Stage(number) => {
-                let stage = self.stages.get_mut(number).ok_or_else(|| Error::new("the stage is not built"));
+                let stage = self.stages.get(*number).ok_or_else(|| Error::new("the stage is not built"));
                 return stage.map(Place::Stage);
             }
             Origin::Context(name) => match self.context(engine, name, platform)? {
@@ -64,12 +66,16 @@ impl Sources {
             Origin::Image(name) | Origin::Context(name) => name.as_str(),
             _ => "scratch",
         };
-        Ok(Place::Stage(self.images.entry(origin.clone()).or_insert_with(|| Stage::new(name, image))))
+        let mut images = lock(&self.images);
+        let new = || SharedStage::new(Stage::new(name, image));
+        Ok(Place::Stage(images.entry(origin.clone()).or_insert_with(new).clone()))
     }
 
     /// Every stage that was built, and every image that was taken from.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Stage> {
-        self.stages.values().chain(self.images.values())
+    pub(crate) fn all(&self) -> Vec<SharedStage> {
+        let mut all = self.stages.done();
+        all.extend(lock(&self.images).values().cloned());
+        all
     }
 
     /// The key of what a stage is at its end, by how it is made.
@@ -78,21 +84,23 @@ impl Sources {
     }
 
     /// A named context, for a platform.
-    pub(crate) fn context(&mut self, engine: &Engine<'_>, name: &str, platform: &Platform) -> Result<Given> {
+    pub(crate) fn context(&self, engine: &Engine<'_>, name: &str, platform: &Platform) -> Result<Given> {
         let key = (name.to_owned(), platform.to_string());
-        if let Some(given) = self.contexts.get(&key) {
-            return Ok(given.clone());
-        }
-        let found = NamedContext::find(&engine.options.contexts, name, &key.1);
-        let context = found.ok_or_else(|| Error::new(format!("no named context {name}")))?;
-        let given = bring(engine, context, platform)?;
-        self.contexts.insert(key, given.clone());
-        Ok(given)
+        engine.once.alone(format!("context {name} {platform}"), || {
+            if let Some(given) = lock(&self.contexts).get(&key).cloned() {
+                return Ok(given);
+            }
+            let found = NamedContext::find(&engine.options.contexts, name, &key.1);
+            let context = found.ok_or_else(|| Error::new(format!("no named context {name}")))?;
+            let given = bring(engine, context, platform)?;
+            lock(&self.contexts).insert(key.clone(), given.clone());
+            Ok(given)
+        })
     }
 
     /// True if a named context was asked for.
     pub(crate) fn has_used(&self, name: &str) -> bool {
-        self.contexts.keys().any(|(used, _)| used == name)
+        lock(&self.contexts).keys().any(|(used, _)| used == name)
     }
 }
 
@@ -101,7 +109,7 @@ fn bring(engine: &Engine<'_>, context: &NamedContext, platform: &Platform) -> Re
     let during = || describe(&context.name);
     match &context.source {
         ContextSource::Directory(path) => {
-            Ok(Given::Directory(Rc::new(open_named(&context.name, path.as_ref())?)))
+            Ok(Given::Directory(Arc::new(open_named(&context.name, path.as_ref())?)))
         }
         ContextSource::Image(reference) => {
             let reference = reference.parse::<Reference>().during(during())?;
@@ -116,7 +124,7 @@ fn bring(engine: &Engine<'_>, context: &NamedContext, platform: &Platform) -> Re
         ContextSource::Http(url) => {
             let files = engine.scratch_directory("context")?.join("files");
             unpack_url(url, &files, engine.fetching()).map_err(|error| error.during(during()))?;
-            Ok(Given::Directory(Rc::new(DirectorySource::open(&during(), &files, None)?)))
+            Ok(Given::Directory(Arc::new(DirectorySource::open(&during(), &files, None)?)))
         }
         ContextSource::Git(url) => {
             Ok(Given::Directory(engine.checkout(url).map_err(|error| error.during(during()))?))

@@ -4,9 +4,9 @@
 //! layers that have them, each read once.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 
-use layer::{Change, Content, Inode, Kind, Metadata, Sink, Tree, TreePath};
+use layer::{Change, Content, FilesOnly, Inode, Kind, Metadata, Sink, Tree, TreePath};
 
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -48,9 +48,15 @@ pub(crate) fn squash(engine: &Engine<'_>, stage: &mut Stage) -> Result<()> {
             wanted.entry(named.clone()).or_default().push(path.clone());
         }
         if !wanted.is_empty() {
-            let mut files = Files { wanted, joined: &mut joined };
-            read(engine, layer, engine.read_blob(layer)?, &mut files).during(about(layer))?;
-            if let Some(path) = files.wanted.keys().next() {
+            let mut take =
+                FilesOnly(|path: &TreePath, metadata: &Metadata, size: u64, data: &mut dyn Read| {
+                    let Some(names) = wanted.remove(path) else { return Ok(()) };
+                    let (first, others) = names.split_first().expect("an entry is made with a name");
+                    joined.put(first, metadata, Content::File { size, data })?;
+                    others.iter().try_for_each(|other| joined.link(other, first))
+                });
+            read(engine, layer, engine.read_blob(layer)?, &mut take).during(about(layer))?;
+            if let Some(path) = wanted.keys().next() {
                 return Err(Error::new(format!("{}: it does not hold {path}", about(layer))));
             }
         }
@@ -109,33 +115,4 @@ fn write_all_but_files(before: &Tree, after: &Tree, first: u32, sink: &mut dyn S
         sink.put(path, &inode.node.metadata, content)?;
     }
     Ok(())
-}
-
-/// Takes the wanted files of a layer, under the names that are left of them.
-struct Files<'a> {
-    /// By the name that has the bytes.
-    wanted: BTreeMap<TreePath, Vec<TreePath>>,
-    joined: &'a mut NewLayer,
-}
-
-impl Sink for Files<'_> {
-    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
-        let Content::File { .. } = content else { return Ok(()) };
-        let Some(names) = self.wanted.remove(path) else { return Ok(()) };
-        let (first, others) = names.split_first().expect("an entry is made with a name");
-        self.joined.put(first, metadata, content)?;
-        others.iter().try_for_each(|other| self.joined.link(other, first))
-    }
-
-    fn link(&mut self, _: &TreePath, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn clear(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
 }

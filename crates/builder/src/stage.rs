@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cache::Key;
 use layer::{
-    Change, Content, Discard, Kind, LayerIndex, Metadata, ReadError, Sink, Tree, TreePath, read_layer,
+    Change, FilesOnly, Kind, LayerIndex, Metadata, ReadError, Sink, Tree, TreePath, discard, read_layer,
 };
 use rootfs::Workspace;
 
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     base_layers: usize,
     /// How many of them no stage has made: those of the image that the first of its bases is.
     pub(crate) foreign_layers: usize,
-    tree: Option<Rc<Tree>>,
+    tree: Option<Arc<Tree>>,
     workspace: Option<Workspace>,
     /// How many layers are in the workspace.
     applied: usize,
@@ -99,9 +99,14 @@ impl Stage {
         Ok(TreePath::root().join_clean(&self.image.config.config.working_dir)?)
     }
 
+    /// The filesystem as a value, if somebody has needed it.
+    pub(crate) fn known_tree(&self) -> Option<&Arc<Tree>> {
+        self.tree.as_ref()
+    }
+
     /// The filesystem as a value. Layers whose index is not known are read for it: into a directory if a RUN
     /// will need one, else by themselves.
-    pub(crate) fn tree(&mut self, engine: &Engine) -> Result<Rc<Tree>> {
+    pub(crate) fn tree(&mut self, engine: &Engine) -> Result<Arc<Tree>> {
         if let Some(tree) = &self.tree {
             return Ok(tree.clone());
         }
@@ -121,7 +126,7 @@ impl Stage {
                 };
                 tree.apply(layer_number(number), &index);
             }
-            self.tree = Some(Rc::new(tree));
+            self.tree = Some(Arc::new(tree));
         }
         Ok(self.tree.clone().expect("it was made just now"))
     }
@@ -129,12 +134,12 @@ impl Stage {
     /// Adds a finished layer on top.
     pub(crate) fn push_layer(&mut self, layer: Layer, index: &LayerIndex) {
         if let Some(tree) = &mut self.tree {
-            Rc::make_mut(tree).apply(layer_number(self.image.layers.len()), index);
+            Arc::make_mut(tree).apply(layer_number(self.image.layers.len()), index);
         }
         self.image.layers.push(layer);
     }
 
-    /// Adds the layer that a cache has for the next step.
+    /// Adds the layer that a cache, or another stage, has for the next step.
     pub(crate) fn adopt(&mut self, engine: &Engine, layer: Layer, created_by: String) -> Result<()> {
         if self.tree.is_some() || self.workspace.is_some() {
             let one = std::slice::from_ref(&layer);
@@ -144,10 +149,11 @@ impl Stage {
                 None => self.read_index(engine, &layer)?,
             };
             if let Some(tree) = &mut self.tree {
-                Rc::make_mut(tree).apply(layer_number(self.image.layers.len()), &index);
+                Arc::make_mut(tree).apply(layer_number(self.image.layers.len()), &index);
             }
         }
-        self.image.made_at = layer.made.as_ref().map(|made| made.created.clone());
+        let made = layer.made.as_ref().filter(|_| layer.is_cached());
+        self.image.made_at = made.map(|made| made.created.clone());
         self.image.layers.push(layer);
         self.lineage.steps += 1;
         self.image.push_history(engine.created(), created_by, false);
@@ -156,18 +162,32 @@ impl Stage {
 
     /// Reads a layer for what it says.
     fn read_index(&self, engine: &Engine, layer: &Layer) -> Result<LayerIndex> {
-        engine.timings.measure("index layers", || {
-            let index = read(engine, layer, engine.read_blob(layer)?, &mut Discard);
-            checked(
-                engine,
-                layer,
-                index.during(about(layer)).map_err(|error| engine.blame_cache(layer, error))?,
-            )
+        engine.once.alone(format!("index {}", layer.diff_id), || {
+            if let Some(index) = engine.index(layer) {
+                return Ok(index);
+            }
+            engine.timings.measure("index layers", || {
+                let index = read(engine, layer, engine.read_blob(layer)?, &mut discard());
+                let index = index.during(about(layer)).map_err(|error| engine.blame_cache(layer, error))?;
+                checked(engine, layer, index)
+            })
         })
     }
 
-    /// Brings every layer into the workspace, and hands it out.
+    /// Brings every layer into the workspace, and hands it out. Of stages that start from the same, one unpacks
+    /// that, and the others wait for it.
     pub(crate) fn materialise(&mut self, engine: &Engine) -> Result<&mut Workspace> {
+        if self.shares_base && self.workspace.is_none() {
+            let base: Vec<String> =
+                self.image.layers[..self.base_layers].iter().map(|layer| layer.diff_id.to_string()).collect();
+            engine.once.alone(format!("unpack {}", base.join(" ")), || self.unpack(engine))?;
+        } else {
+            self.unpack(engine)?;
+        }
+        Ok(self.workspace.as_mut().expect("it was made just now"))
+    }
+
+    fn unpack(&mut self, engine: &Engine) -> Result<()> {
         let mut tree = Tree::new();
         if self.workspace.is_none() {
             let unpacked = engine.unpacked(&self.image.layers);
@@ -205,8 +225,8 @@ impl Stage {
                 engine.keep_unpacked(&self.image.layers[..self.applied], workspace);
             }
         }
-        self.tree = Some(known.unwrap_or_else(|| Rc::new(tree)));
-        Ok(workspace)
+        self.tree = Some(known.unwrap_or_else(|| Arc::new(tree)));
+        Ok(())
     }
 
     /// Lets stages that start from this one, which is done, find it unpacked, if any of it is.
@@ -326,7 +346,17 @@ impl Files {
             }
             names.entry(first.clone()).or_default().push(path.clone());
         }
-        let mut pick = Pick { files: self, names };
+        // The wanted files are written under numbers.
+        let mut pick = FilesOnly(|path: &TreePath, _: &Metadata, _: u64, data: &mut dyn Read| {
+            let Some(names) = names.get(path) else { return Ok(()) };
+            let mut found = self.picked.borrow_mut();
+            let place = self.directory.join(found.len().to_string());
+            let mut file = File::create(&place)?;
+            io::copy(data, &mut file)?;
+            file.flush()?;
+            found.extend(names.iter().map(|name| (name.clone(), place.clone())));
+            Ok(())
+        });
         let index = read(engine, layer, engine.read_blob(layer)?, &mut pick)
             .during(about(layer))
             .map_err(|error| engine.blame_cache(layer, error))?;
@@ -341,41 +371,6 @@ impl Files {
             (None, None) => return Err(Error::new(format!("{path}: its layer does not hold it"))),
         };
         Ok(Box::new(file.during(path)?))
-    }
-}
-
-/// Writes the wanted files of a layer under numbers.
-struct Pick<'a> {
-    files: &'a Files,
-    names: BTreeMap<TreePath, Vec<TreePath>>,
-}
-
-impl Sink for Pick<'_> {
-    fn put(&mut self, path: &TreePath, _: &Metadata, content: Content<'_>) -> io::Result<()> {
-        let (Content::File { data, .. }, Some(names)) = (content, self.names.get(path)) else {
-            return Ok(());
-        };
-        let mut found = self.files.picked.borrow_mut();
-        let place = self.files.directory.join(found.len().to_string());
-        let mut file = File::create(&place)?;
-        io::copy(data, &mut file)?;
-        file.flush()?;
-        for name in names {
-            found.insert(name.clone(), place.clone());
-        }
-        Ok(())
-    }
-
-    fn link(&mut self, _: &TreePath, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn clear(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use layer::{Discard, read_layer};
+use layer::{discard, read_layer};
 use layout::Layout;
 use oci::{
     Compression, Descriptor, DiffId, Digest, Hasher, ImageConfig, ImageFormat, Manifest, ManifestOrIndex, Raw,
@@ -265,7 +265,7 @@ fn packed(entry: &Entry, diff_id: DiffId, place: &Path, cancel: &Cancel) -> Resu
     let found = match compression {
         Compression::None => DiffId(entry.digest),
         packed => {
-            read_layer(open()?, packed, &mut Discard).map_err(|error| Error::from_chain(&error))?.diff_id
+            read_layer(open()?, packed, &mut discard()).map_err(|error| Error::from_chain(&error))?.diff_id
         }
     };
     if found != diff_id {

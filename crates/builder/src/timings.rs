@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time by what it was spent on. Kinds may overlap, as uploads do with everything else.
+/// Time by what it was spent on, summed over stages and platforms. Kinds may overlap, as uploads do with everything
+/// else, and so may stages.
 #[derive(Debug, Default)]
 pub struct Timings(Mutex<BTreeMap<&'static str, Duration>>);
 
@@ -15,6 +16,11 @@ impl Timings {
         let result = work();
         self.add(kind, start.elapsed());
         result
+    }
+
+    /// Adds what another build has taken.
+    pub(crate) fn add_all(&self, other: &Timings) {
+        other.list().into_iter().for_each(|(kind, time)| self.add(kind, time));
     }
 
     fn add(&self, kind: &'static str, time: Duration) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cache::Store;
 use dockerfile::graph::Origin;
 use dockerfile::{GlobalScope, Graph, PlatformArgs};
-use layer::{Discard, read_layer};
+use layer::{discard, read_layer};
 use oci::{Compression, DiffId, Platform, Reference};
 use sandbox::Cancel;
 use tokio::runtime::Handle;
@@ -128,7 +128,7 @@ pub fn warm(warm: &Warm<'_>, image: &Reference, platform: &Platform, report: &Ar
             continue;
         }
         let compression = layer.media_type.layer_compression().unwrap_or(Compression::Gzip);
-        let mut sink = KeepAccounts { store: &store, sink: &mut Discard };
+        let mut sink = KeepAccounts { store: &store, sink: &mut discard() };
         let index = read_layer(file, compression, &mut sink).during(&during)?;
         if index.diff_id != diff_id {
             let text = format!("it holds {}, the image's config says {diff_id}", index.diff_id);

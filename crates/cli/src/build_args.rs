@@ -1,6 +1,7 @@
 //! The flags of a build: Kaniko's executor's, those that Docker's users know, and a few of ours.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -184,6 +185,10 @@ pub(crate) struct BuildArgs {
     /// Print what would be done, with the key of each step and whether a cache has it, and do nothing.
     #[arg(long)]
     pub(crate) dryrun: bool,
+    /// How many stages are built at once, of all platforms together; the number of processors if it is not given.
+    /// With 1, one is built after the other.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Where to work. A directory is made in it for each build, and removed at its end.
     /// `KANIKO_DIR` in the environment says the same.
     #[arg(long, alias = "kaniko-dir", value_name = "DIR", value_parser = path())]

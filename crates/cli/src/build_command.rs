@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use builder::{
 };
 use images::SignedAt;
 use oci::{Compression, Platform, Reference};
-use sandbox::{Cancel, Choice, Isolation};
+use sandbox::{Cancel, Choice, Isolation, RootShape};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -295,6 +296,14 @@ pub(crate) fn prepare(
     let path = dockerfile.path.display().to_string();
     terminal.show_source(Source { path, text: dockerfile.text.clone() });
     let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
+    if args.jobs.is_some_and(|jobs| jobs.get() > 1)
+        && let Ok(isolation) = &isolation
+        && isolation.shape() == RootShape::Described
+    {
+        let text =
+            format!("--jobs: with the isolation {}, stages are built one after the other", isolation.name());
+        terminal.event(Warning::new(text).into());
+    }
     let mut targets = args.targets().into_iter();
     let cache = layer_cache::options(args, &destinations)?;
     for text in cache.warnings {
@@ -315,6 +324,7 @@ pub(crate) fn prepare(
         other_targets: targets.collect(),
         labels: args.label.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         platform: args.platforms().into_iter().next().unwrap_or_else(Platform::host),
+        jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         add_hosts: args.add_host.clone(),
         outputs: Outputs {
             destinations,

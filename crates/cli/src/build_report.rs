@@ -1,5 +1,6 @@
 //! `--build-report`: listens to a build, and writes a page about it at its end, however that is.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use builder::{Event, Report, SummaryOrigin};
+use builder::{Event, Report, StageName, SummaryOrigin};
 use registry::{Client, ClientOptions, Direction, Progress};
 use report::{BuildReport, Explanation, Layer, Origin, Outcome, Step, StepState};
 
@@ -33,8 +34,9 @@ struct Traffic {
 #[derive(Default)]
 struct Heard {
     steps: Vec<Step>,
-    /// Of the steps that have begun and are not done: which, and how things stood when they began.
-    open: Vec<(usize, Standing)>,
+    /// Of the steps that have begun and are not done, of each stage at most one: which, and how things stood when it
+    /// began.
+    open: BTreeMap<Arc<StageName>, (usize, Standing)>,
     layers: Vec<Layer>,
     explanations: Vec<Explanation>,
     warnings: Vec<String>,
@@ -84,13 +86,16 @@ impl Recorder {
         match event {
             Event::Step { stage, text, .. } => {
                 let now = self.standing();
-                let step =
-                    Step { stage: stage.clone(), text: text.clone(), start: now.elapsed, ..Step::default() };
-                heard.open.push((heard.steps.len(), now));
+                let name = match &stage.platform {
+                    Some(platform) => format!("{platform} {}", stage.name),
+                    None => stage.name.clone(),
+                };
+                let step = Step { stage: name, text: text.clone(), start: now.elapsed, ..Step::default() };
+                heard.open.insert(stage.clone(), (heard.steps.len(), now));
                 heard.steps.push(step);
             }
-            Event::StepDone { layer, cached, .. } => {
-                if let Some((number, began)) = heard.open.pop() {
+            Event::StepDone { stage, layer, cached, .. } => {
+                if let Some((number, began)) = heard.open.remove(stage) {
                     let state = match (cached, layer) {
                         (true, _) => StepState::Cached,
                         (false, Some(_)) => StepState::Made,
@@ -101,8 +106,8 @@ impl Recorder {
                     end(step, state, began, self.standing());
                 }
             }
-            Event::Output { bytes, .. } => {
-                if let Some((number, _)) = heard.open.last() {
+            Event::Output { stage, bytes, .. } => {
+                if let Some((number, _)) = heard.open.get(stage) {
                     let output = &mut heard.steps[*number].output;
                     output.push_str(&String::from_utf8_lossy(bytes));
                     if output.len() > 2 * OUTPUT {
@@ -153,7 +158,7 @@ impl Recorder {
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         let Heard { mut steps, open, layers, explanations, warnings } = heard;
         let now = self.standing();
-        for (number, began) in open {
+        for (number, began) in open.into_values() {
             end(&mut steps[number], StepState::Failed, began, now);
         }
         let timings = outcome.map(|outcome| outcome.timings.list()).unwrap_or_default();
@@ -247,19 +252,32 @@ mod tests {
     #[test]
     fn what_was_heard_is_on_the_page() {
         let recorder = Recorder::new(Arc::new(Nobody), 0);
-        let step = |text: &str| Event::Step {
+        let stage = |name: &str| {
+            let platform = Some("linux/arm64".to_owned());
+            Arc::new(StageName { name: name.to_owned(), platform, is_one_of_several: true })
+        };
+        let step = |name: &str, text: &str| Event::Step {
             number: 1,
             total: 2,
-            stage: "build".to_owned(),
+            stage: stage(name),
             text: text.to_owned(),
         };
-        recorder.event(step("RUN make"));
+        recorder.event(step("build", "RUN make"));
+        recorder.event(step("other", "RUN fail"));
         recorder.event(Event::Output {
+            stage: stage("build"),
             stream: sandbox::Stream::Stdout,
             bytes: [&[b'x'; 20_000][..], b"the <end>"].concat(),
         });
-        recorder.event(Event::StepDone { elapsed: Duration::ZERO, layer: Some(1234), cached: false });
-        recorder.event(step("RUN fail"));
+        let (layer, cached) = (Some(1234), false);
+        recorder.event(Event::StepDone { stage: stage("build"), elapsed: Duration::ZERO, layer, cached });
+        let failing = recorder.heard.lock().unwrap().steps.pop().unwrap();
+        assert_eq!(
+            (failing.text.as_str(), failing.output.as_str()),
+            ("RUN fail", ""),
+            "output is its own stage's"
+        );
+        recorder.heard.lock().unwrap().steps.push(failing);
         recorder.event(builder::Warning::new("beware").into());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.html");
@@ -271,6 +289,7 @@ mod tests {
             "data-state=\"failed\"",
             "the &lt;end&gt;",
             "beware",
+            "linux/arm64 other",
             "it broke",
             "1.2 kB",
         ] {

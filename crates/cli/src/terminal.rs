@@ -1,10 +1,11 @@
 //! What a person, or a log, sees of a build. Everything goes to stderr; nothing is ever clipped.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use builder::{Error, Event, Report, Warning};
+use builder::{Error, Event, Report, StageName, Warning};
 use sandbox::Stream;
 use serde_json::{Value, json};
 use tracing_subscriber::Layer;
@@ -18,6 +19,9 @@ use crate::log_args::{LogFormat, Verbosity};
 /// A text lists so many differences of a step; JSON has all of them.
 const SHOWN_DIFFERENCES: usize = 10;
 
+/// What is written and is no line yet, by stage and by whether it is standard error.
+type Partial = BTreeMap<(Arc<StageName>, bool), Vec<u8>>;
+
 /// Turns events into lines.
 pub(crate) struct Terminal {
     format: LogFormat,
@@ -27,8 +31,8 @@ pub(crate) struct Terminal {
     timestamps: bool,
     start: Instant,
     out: Mutex<Box<dyn Write + Send>>,
-    /// What a RUN has written since its last newline, by stream.
-    partial: Mutex<[Vec<u8>; 2]>,
+    /// What RUNs have written since their last newline, by stage and stream.
+    partial: Mutex<Partial>,
     /// The Dockerfile, once it is read.
     source: OnceLock<Source>,
 }
@@ -60,7 +64,7 @@ impl Terminal {
 
     /// Why all of it failed, and what the process is about to exit with.
     pub(crate) fn error(&self, error: &Error, exit_code: u8) {
-        self.finish_output();
+        self.finish_output(None);
         if self.format != LogFormat::Json {
             self.write(diagnostic::error(error, self.source.get(), self.colour).as_bytes());
             return;
@@ -150,31 +154,34 @@ impl Terminal {
         write_line(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), line);
     }
 
-    /// Writes what a RUN has printed, a whole line at a time, so that lines of two streams do not mix.
-    fn output(&self, stream: Stream, bytes: &[u8]) {
+    /// Writes what a RUN has printed, a whole line at a time, so that lines of two streams, or of two stages, do not
+    /// mix.
+    fn output(&self, stage: &Arc<StageName>, stream: Stream, bytes: &[u8]) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        let partial = &mut partial[usize::from(stream == Stream::Stderr)];
+        let partial = partial.entry((stage.clone(), stream == Stream::Stderr)).or_default();
         partial.extend_from_slice(bytes);
         let mut shown = 0;
         while let Some(length) = length_of_line(&partial[shown..]) {
-            self.output_line(stream, &partial[shown..shown + length]);
+            self.output_line(stage, stream, &partial[shown..shown + length]);
             shown += length;
         }
         partial.drain(..shown);
     }
 
-    /// Shows what a RUN has written after its last newline, since nothing more will come.
-    pub(crate) fn finish_output(&self) {
+    /// Shows what RUNs have written after their last newline, since nothing more will come: that of one stage, or of
+    /// all.
+    pub(crate) fn finish_output(&self, of: Option<&StageName>) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, bytes) in partial.iter_mut().enumerate() {
+        let is_over = |stage: &StageName| of.is_none_or(|of| of == stage);
+        for ((stage, is_error), bytes) in partial.extract_if(.., |(stage, _), _| is_over(stage)) {
             if !bytes.is_empty() {
-                let stream = if index == 1 { Stream::Stderr } else { Stream::Stdout };
-                self.output_line(stream, &std::mem::take(bytes));
+                let stream = if is_error { Stream::Stderr } else { Stream::Stdout };
+                self.output_line(&stage, stream, &bytes);
             }
         }
     }
 
-    fn output_line(&self, stream: Stream, line: &[u8]) {
+    fn output_line(&self, stage: &StageName, stream: Stream, line: &[u8]) {
         if self.verbosity < Verbosity::Info {
             return;
         }
@@ -182,12 +189,23 @@ impl Terminal {
         if self.format == LogFormat::Json {
             let name = if stream == Stream::Stderr { "stderr" } else { "stdout" };
             let text = String::from_utf8_lossy(line);
-            self.line(Verbosity::Info, &text, json!({ "event": "output", "stream": name }));
+            self.stage_line(stage, &text, json!({ "event": "output", "stream": name }));
         } else {
-            let mut out = b"  | ".to_vec();
+            let label = stage.label();
+            let space = if label.is_empty() { "" } else { " " };
+            let mut out = format!("  {label}{space}| ").into_bytes();
             out.extend_from_slice(line);
             self.write(&out);
         }
+    }
+
+    /// One line about a stage.
+    fn stage_line(&self, stage: &StageName, text: &str, mut fields: Value) {
+        fields["stage"] = json!(stage.name);
+        if let Some(platform) = &stage.platform {
+            fields["platform"] = json!(platform);
+        }
+        self.line(Verbosity::Info, text, fields);
     }
 }
 
@@ -213,29 +231,37 @@ pub(crate) fn show_library_logs(format: LogFormat, verbosity: Verbosity) {
 impl Report for Terminal {
     fn event(&self, event: Event) {
         match event {
-            Event::Output { stream, bytes } => self.output(stream, &bytes),
-            Event::Stage { name, base } => self.line(
-                Verbosity::Info,
-                &format!("stage {name} from {base}"),
-                json!({ "event": "stage", "stage": name, "base": base }),
-            ),
-            Event::Step { number, total, stage, text } => self.line(
-                Verbosity::Info,
-                &format!("[{number}/{total}] {text}"),
-                json!({ "event": "step", "number": number, "total": total, "stage": stage }),
-            ),
-            Event::StepDone { elapsed, layer, cached } => {
-                self.finish_output();
+            Event::Output { stage, stream, bytes } => self.output(&stage, stream, &bytes),
+            Event::Stage { stage, base } => {
+                let platform = stage.platform.as_ref().map_or(String::new(), |platform| format!(" for {platform}"));
+                let text = format!("stage {} from {base}{platform}", stage.name);
+                self.stage_line(&stage, &text, json!({ "event": "stage", "base": base }));
+            }
+            Event::Step { number, total, stage, text } => {
+                let label = stage.label();
+                let space = if label.is_empty() { "" } else { " " };
+                self.stage_line(
+                    &stage,
+                    &format!("[{label}{space}{number}/{total}] {text}"),
+                    json!({ "event": "step", "number": number, "total": total }),
+                );
+            }
+            Event::StepDone { stage, elapsed, layer, cached } => {
+                self.finish_output(Some(&stage));
                 let layer_text = layer.map_or(String::new(), |size| format!(", layer of {}", human_bytes(size)));
                 // Steps that only note something in the config are not worth a line of their own.
                 if layer.is_some() || elapsed > Duration::from_millis(200) {
-                    self.line(
-                        Verbosity::Info,
-                        &match cached {
-                            true => format!("  cached{layer_text}"),
-                            false => format!("  done in {}{layer_text}", human_time(elapsed)),
-                        },
-                        json!({ "event": "step_done", "ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "layer_bytes": layer, "cached": cached }),
+                    let label = stage.label();
+                    let colon = if label.is_empty() { "" } else { ": " };
+                    let what = match cached {
+                        true => "cached".to_owned(),
+                        false => format!("done in {}", human_time(elapsed)),
+                    };
+                    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+                    self.stage_line(
+                        &stage,
+                        &format!("  {label}{colon}{what}{layer_text}"),
+                        json!({ "event": "step_done", "ms": ms, "layer_bytes": layer, "cached": cached }),
                     );
                 }
             }
@@ -361,14 +387,46 @@ mod tests {
         }
     }
 
+    fn stage(name: &str, is_one_of_several: bool) -> Arc<StageName> {
+        Arc::new(StageName { name: name.to_owned(), platform: None, is_one_of_several })
+    }
+
+    #[test]
+    fn lines_of_stages_do_not_mix() {
+        let buffer = Buffer::default();
+        let terminal = Terminal::to(Box::new(buffer.clone()), LogFormat::Text, Verbosity::Info);
+        let (a, b) = (stage("a", true), stage("b", true));
+        let say = |stage: &Arc<StageName>, text: &str| {
+            let (stage, bytes) = (stage.clone(), text.as_bytes().to_vec());
+            terminal.event(Event::Output { stage, stream: Stream::Stdout, bytes });
+        };
+        let step = Event::Step { number: 1, total: 2, stage: a.clone(), text: "RUN x".to_owned() };
+        terminal.event(step);
+        say(&a, "one ");
+        say(&b, "two ");
+        say(&a, "line\nand ");
+        say(&b, "words");
+        let elapsed = Duration::from_millis(5);
+        terminal.event(Event::StepDone { stage: b.clone(), elapsed, layer: Some(1), cached: false });
+        say(&a, "more\n");
+        terminal.event(Event::StepDone { stage: a.clone(), elapsed, layer: Some(1), cached: true });
+        drop(terminal);
+        let text = String::from_utf8(std::mem::take(&mut *buffer.0.lock().unwrap())).unwrap();
+        assert_eq!(
+            text,
+            "[a 1/2] RUN x\n  a | one line\n  b | two words\n  b: done in 5 ms, layer of 1 B\n  a | and more\n  a: cached, layer of 1 B\n"
+        );
+    }
+
     /// What some pieces of output look like.
     fn shown(format: LogFormat, pieces: &[(Stream, &[u8])]) -> Vec<u8> {
         let buffer = Buffer::default();
         let terminal = Terminal::to(Box::new(buffer.clone()), format, Verbosity::Info);
         for (stream, bytes) in pieces {
-            terminal.event(Event::Output { stream: *stream, bytes: bytes.to_vec() });
+            let stage = stage("0", false);
+            terminal.event(Event::Output { stage, stream: *stream, bytes: bytes.to_vec() });
         }
-        terminal.finish_output();
+        terminal.finish_output(None);
         drop(terminal);
         std::mem::take(&mut *buffer.0.lock().unwrap())
     }

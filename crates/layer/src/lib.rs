@@ -26,6 +26,6 @@ pub use index::IndexError;
 pub use pack::gzip;
 pub use path::{PathError, TreePath};
 pub use read::{ReadError, is_archive, read_archive, read_layer};
-pub use sink::{Content, Discard, Sink};
+pub use sink::{Content, FilesOnly, Sink, discard};
 pub use tree::{Inode, ResolveError, Resolved, Tree};
 pub use write::{LayerWriter, WriteOptions, Written};

@@ -60,13 +60,19 @@ pub trait Sink {
     fn clear(&mut self, path: &TreePath) -> io::Result<()>;
 }
 
-/// A sink that takes nothing, for reading a layer only to get its index.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Discard;
+/// A sink for regular files alone: whoever wants to read some of them says what is done with each. What else a layer
+/// says is passed over.
+pub struct FilesOnly<F>(pub F);
 
-impl Sink for Discard {
-    fn put(&mut self, _: &TreePath, _: &Metadata, _: Content<'_>) -> io::Result<()> {
-        Ok(())
+impl<F> Sink for FilesOnly<F>
+where
+    F: FnMut(&TreePath, &Metadata, u64, &mut dyn Read) -> io::Result<()>,
+{
+    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
+        match content {
+            Content::File { size, data } => (self.0)(path, metadata, size, data),
+            _ => Ok(()),
+        }
     }
 
     fn link(&mut self, _: &TreePath, _: &TreePath) -> io::Result<()> {
@@ -80,6 +86,17 @@ impl Sink for Discard {
     fn clear(&mut self, _: &TreePath) -> io::Result<()> {
         Ok(())
     }
+}
+
+impl<F> fmt::Debug for FilesOnly<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FilesOnly")
+    }
+}
+
+/// A sink that takes nothing, for reading a layer only to get its index.
+pub fn discard() -> impl Sink {
+    FilesOnly(|_: &TreePath, _: &Metadata, _: u64, _: &mut dyn Read| Ok(()))
 }
 
 impl fmt::Debug for Content<'_> {

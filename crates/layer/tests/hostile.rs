@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{self, Read};
 
-use layer::{Content, Discard, LayerIndex, Metadata, ReadError, Sink, TreePath, read_archive, read_layer};
+use layer::{Content, LayerIndex, Metadata, ReadError, Sink, TreePath, discard, read_archive, read_layer};
 use oci::{Compression, Digest};
 use proptest::prelude::*;
 
@@ -117,7 +117,7 @@ fn read(tar: &[u8]) -> Result<(Vec<String>, LayerIndex), ReadError> {
     assert_eq!(index.diff_id.0, Digest::of(tar), "the diff id is over every byte");
     assert_eq!(index.size, tar.len() as u64);
     // A sink that reads nothing changes nothing.
-    assert_eq!(index, read_layer(tar, Compression::None, &mut Discard).unwrap());
+    assert_eq!(index, read_layer(tar, Compression::None, &mut discard()).unwrap());
     Ok((notes.0, index))
 }
 
@@ -518,17 +518,17 @@ fn whose_fault_it_was() {
     }
     let mut flipped = blob.to_vec();
     flipped[half] ^= 0x55;
-    match read_layer(&flipped[..], Compression::Gzip, &mut Discard) {
+    match read_layer(&flipped[..], Compression::Gzip, &mut discard()) {
         Err(ReadError::Compression { format: "gzip", .. }) => {}
         other => panic!("{other:?}"),
     }
-    match read_layer(&b""[..], Compression::Zstd, &mut Discard) {
+    match read_layer(&b""[..], Compression::Zstd, &mut discard()) {
         Err(ReadError::Compression { .. }) => {}
         other => panic!("{other:?}"),
     }
     // The bytes decide what they are, not the name they come under.
     for compression in [Compression::None, Compression::Zstd] {
-        assert_eq!(read_layer(blob, compression, &mut Discard).unwrap(), written.index);
+        assert_eq!(read_layer(blob, compression, &mut discard()).unwrap(), written.index);
     }
 }
 
@@ -566,7 +566,7 @@ proptest! {
         if let Some(cut) = cut {
             tar.truncate(cut.index(tar.len()));
         }
-        let _ = read_layer(&tar[..], Compression::None, &mut Discard);
-        let _ = read_archive(&tar[..], &mut Discard);
+        let _ = read_layer(&tar[..], Compression::None, &mut discard());
+        let _ = read_archive(&tar[..], &mut discard());
     }
 }

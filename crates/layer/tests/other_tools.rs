@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use layer::{
-    Change, Discard, Kind, LayerIndex, LayerWriter, Tree, WriteOptions, is_archive, read_archive, read_layer,
+    Change, Kind, LayerIndex, LayerWriter, Tree, WriteOptions, discard, is_archive, read_archive, read_layer,
 };
 use oci::Compression;
 use tempfile::TempDir;
@@ -158,7 +158,7 @@ fn what_gnu_tar_writes_is_read() {
         &["--format=posix", "--sparse", "--sparse-version=1.0"],
     ] {
         let tar = run("tar", &[arguments, &["-C", directory, "-cf", "-", "."]].concat(), b"");
-        let index = read_layer(&tar[..], Compression::None, &mut Discard).unwrap();
+        let index = read_layer(&tar[..], Compression::None, &mut discard()).unwrap();
         assert_eq!(shown_index(&index), expected, "{arguments:?}");
     }
 }
@@ -234,7 +234,7 @@ fn archives_that_add_unpacks() {
     }
     let root = sample();
     let tar = run("tar", &["-C", root.path().to_str().unwrap(), "-cf", "-", "."], b"");
-    let expected = read_layer(&tar[..], Compression::None, &mut Discard).unwrap();
+    let expected = read_layer(&tar[..], Compression::None, &mut discard()).unwrap();
     for program in ["cat", "gzip", "bzip2", "xz", "zstd"] {
         let pack = |bytes: &[u8]| run(program, if program == "cat" { &[] } else { &["-c"] }, bytes);
         let packed = pack(&tar);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use layer::{Change, Discard, Kind, LayerIndex, LayerWriter, TreePath, WriteOptions, read_layer};
+use layer::{Change, Kind, LayerIndex, LayerWriter, TreePath, WriteOptions, discard, read_layer};
 use oci::{Compression, Digest};
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ proptest! {
         let written = writer.finish().unwrap();
         prop_assert_eq!(written.digest, Digest::of(&written.destination));
         prop_assert_eq!(written.size, written.destination.len() as u64);
-        let read = read_layer(&written.destination[..], compression, &mut Discard).unwrap();
+        let read = read_layer(&written.destination[..], compression, &mut discard()).unwrap();
         prop_assert_eq!(&read, &written.index);
 
         // Repacking gives the same tar, and so does the file form of the index.
@@ -126,7 +126,7 @@ fn what_a_layer_cannot_hold_is_refused_and_the_layer_goes_on() {
     writer.link(&path("h"), &path("g")).unwrap();
     let written = writer.finish().unwrap();
     assert_eq!(written.index.changes.len(), 3);
-    let read = read_layer(&written.destination[..], Compression::Gzip, &mut Discard).unwrap();
+    let read = read_layer(&written.destination[..], Compression::Gzip, &mut discard()).unwrap();
     assert_eq!(read, written.index);
 }
 
@@ -147,7 +147,7 @@ fn whiteouts() {
         Change::Clear { path: path("") },
     ];
     assert_eq!(written.index.changes, expected);
-    let read = read_layer(&written.destination[..], Compression::Gzip, &mut Discard).unwrap();
+    let read = read_layer(&written.destination[..], Compression::Gzip, &mut discard()).unwrap();
     assert_eq!(read.changes, expected);
 }
 
@@ -167,7 +167,7 @@ fn attributes_that_layers_do_not_carry_are_left_out() {
     let content = layer::Content::File { size: 0, data: &mut std::io::empty() };
     writer.put(&TreePath::new("f").unwrap(), &metadata, content).unwrap();
     let written = writer.finish().unwrap();
-    let read = read_layer(&written.destination[..], Compression::Gzip, &mut Discard).unwrap();
+    let read = read_layer(&written.destination[..], Compression::Gzip, &mut discard()).unwrap();
     assert_eq!(read, written.index);
     let [Change::Put { node, .. }] = &read.changes[..] else { panic!("{read:?}") };
     assert_eq!(node.metadata.mode, 0o644);

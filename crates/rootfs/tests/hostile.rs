@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use layer::{Discard, Tree};
+use layer::{Tree, discard};
 use oci::Compression;
 use rootfs::{Applier, Ownership, Resolver, Root, RunRoot, Shape, Workspace};
 
@@ -605,7 +605,7 @@ fn stacked(place: &Place, layers: [&[u8]; 2]) -> Result<Vec<String>, String> {
     let index = common::apply(&mut workspace, layers[0], &tree).unwrap();
     tree.apply(0, &index);
     let first = workspace.begin(&tree, &[], &[], &[]).unwrap();
-    workspace.changes(first, &tree, None, &mut Discard).unwrap();
+    workspace.changes(first, &tree, None, &mut discard()).unwrap();
     let applied = common::apply(&mut workspace, layers[1], &tree);
     let shown = applied.map_err(|error| format!("{error:?}")).and_then(|index| {
         tree.apply(1, &index);

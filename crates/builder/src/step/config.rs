@@ -33,7 +33,7 @@ pub(crate) fn command_line(stage: &Stage, command: &ShellOrExec) -> Vec<String> 
 }
 
 pub(super) fn configure(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     stage: &mut Stage,
     instruction: &Instruction,
 ) -> Result<()> {

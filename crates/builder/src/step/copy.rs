@@ -1,7 +1,7 @@
 //! COPY and ADD: from what the Dockerfile says to a plan, and from the plan to a layer.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dockerfile::instruction::{Add, Copy, Remote, Source as Written};
 use dockerfile::{GitUrl, Heredoc, Ignore, Literal, ModeChange, Span, Word};
@@ -21,7 +21,7 @@ use crate::remote::without_credentials;
 use crate::sources::Place;
 use crate::stage::{Files, Stage};
 
-pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
+pub(super) fn copy(around: &Surroundings<'_>, stage: &mut Stage, copy: &Copy) -> Result<()> {
     let terms = Terms::of_copy(around, stage, copy)?;
     let history = terms.history();
     terms.refuse_remotes()?;
@@ -36,7 +36,7 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
         }
         Place::Stage(other) => {
             let other_tree = other.tree(engine)?;
-            let other = &*other;
+            let other = &*other.read();
             let files = Files::new(other, engine)?;
             let source = TreeSource {
                 tree: &other_tree,
@@ -55,7 +55,7 @@ pub(super) fn copy(around: &mut Surroundings<'_>, stage: &mut Stage, copy: &Copy
     engine.finish_layer(stage, layer, history)
 }
 
-pub(super) fn add(around: &mut Surroundings<'_>, stage: &mut Stage, add: &Add) -> Result<()> {
+pub(super) fn add(around: &Surroundings<'_>, stage: &mut Stage, add: &Add) -> Result<()> {
     let terms = Terms::of_add(around, stage, add)?;
     let history = terms.history();
     let engine = around.engine;
@@ -76,7 +76,7 @@ pub(crate) enum Added {
     /// A file that was downloaded.
     File(FileSource),
     /// A repository, or a directory of one.
-    Checkout(Rc<DirectorySource>),
+    Checkout(Arc<DirectorySource>),
 }
 
 /// One thing that ADD brings.
@@ -100,15 +100,15 @@ struct Flags<'a> {
 /// What a layer comes to lie on.
 struct Ground {
     /// What its entries are planned for: the stage's tree or, for `--link`, an empty one.
-    tree: Rc<Tree>,
+    tree: Arc<Tree>,
     /// The stage's tree, for `--link`.
-    base: Option<Rc<Tree>>,
+    base: Option<Arc<Tree>>,
 }
 
 impl Ground {
-    fn new(tree: Rc<Tree>, link: bool) -> Self {
+    fn new(tree: Arc<Tree>, link: bool) -> Self {
         if link {
-            Ground { tree: Rc::new(Tree::new()), base: Some(tree) }
+            Ground { tree: Arc::new(Tree::new()), base: Some(tree) }
         } else {
             Ground { tree, base: None }
         }
@@ -252,7 +252,7 @@ impl<'a> Terms<'a> {
 
     /// Brings what is not in the context, each source in its place.
     /// That is done once for each instruction.
-    pub(super) fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Rc<[Added]>> {
+    pub(super) fn fetch(&self, around: &Surroundings<'_>, stage: &Stage, add: &Add) -> Result<Arc<[Added]>> {
         let engine = around.engine;
         let key = (around.number, self.destination.0.span, self.history());
         if let Some(known) = engine.added(&key) {
@@ -343,7 +343,7 @@ impl<'a> Job<'a> {
         let (destination, written) = &terms.destination;
         let working_dir = stage.working_dir()?;
         // With --link, nothing of the stage is looked at.
-        let tree = if terms.link { Rc::new(Tree::new()) } else { stage.tree(engine)? };
+        let tree = if terms.link { Arc::new(Tree::new()) } else { stage.tree(engine)? };
         let mut place =
             Destination::new(&tree, &working_dir, written).map_err(|error| at(destination, error))?;
         if place.written.is_empty() {
@@ -443,7 +443,7 @@ impl<'a> Job<'a> {
                 destination: &self.destination.path,
                 owner: self.look.owner,
                 now: self.look.now,
-                tree: Rc::make_mut(&mut tree),
+                tree: Arc::make_mut(&mut tree),
                 base,
                 open: &open,
                 sink: layer,
@@ -528,8 +528,8 @@ impl<'a> Job<'a> {
 }
 
 /// Keeps a tree in step with the layer that is being made.
-fn note(tree: &mut Rc<Tree>, changes: &[Change]) {
-    let tree = Rc::make_mut(tree);
+fn note(tree: &mut Arc<Tree>, changes: &[Change]) {
+    let tree = Arc::make_mut(tree);
     changes.iter().for_each(|change| tree.change(THIS_LAYER, change));
 }
 

@@ -4,7 +4,7 @@
 //! of the machine, no secrets. `docs/cache.md` lists it.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cache::{Domain, Key, KeyWriter};
 use dockerfile::graph::Origin;
@@ -51,7 +51,7 @@ pub(crate) struct StepKey {
 
 /// Does to a stage's config what an instruction does to it, and says what would come of the rest.
 pub(crate) fn foretell(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     stage: &mut Stage,
     instruction: &Instruction,
 ) -> Result<Foretold> {
@@ -80,7 +80,7 @@ pub(crate) fn foretell(
 /// The key of an instruction that makes a layer, with the stage as it is before it (for WORKDIR, after it).
 /// `None` if it depends on a stage whose own is not known.
 pub(crate) fn step_key(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     stage: &Stage,
     instruction: &Instruction,
     level: Level,
@@ -143,7 +143,7 @@ pub(crate) fn directory_key(source: &dyn Source) -> Result<Key> {
 
 /// Collects the inputs of one step.
 struct Inputs<'a, 'b> {
-    around: &'a mut Surroundings<'b>,
+    around: &'a Surroundings<'b>,
     writer: KeyWriter,
     level: Level,
     takes_from_stages: bool,
@@ -214,13 +214,13 @@ impl Inputs<'_, '_> {
             }
             None => None,
             Some(_) => match self.around.place(from)? {
-                Place::Stage(image) => Some(Some(image.root_key())),
+                Place::Stage(image) => Some(Some(image.read().root_key())),
                 Place::Directory(_) => None,
             },
         })
     }
 
-    fn added(&mut self, terms: &Terms<'_>, added: &Rc<[Added]>) -> Result<()> {
+    fn added(&mut self, terms: &Terms<'_>, added: &Arc<[Added]>) -> Result<()> {
         let context = self.around.engine.context()?;
         for ((_, path), added) in terms.paths.iter().zip(added.iter()) {
             match added {

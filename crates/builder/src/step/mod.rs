@@ -12,28 +12,33 @@ pub(crate) use inputs::{Foretold, Level, StepKey, directory_key, foretell, step_
 pub(crate) use refusal::refuse;
 pub(crate) use run::{Mounting, foresee};
 
+use std::sync::Arc;
+
 use dockerfile::graph::Origin;
 use dockerfile::{Escape, Graph, Instruction, InstructionKind, ParseError, Span, Spanned, Word};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::event::StageName;
 use crate::sources::{Place, Sources};
 use crate::stage::Stage;
 
 /// What a step may use besides its own stage.
 pub(crate) struct Surroundings<'a> {
     pub(crate) engine: &'a Engine<'a>,
-    pub(crate) sources: &'a mut Sources,
+    pub(crate) sources: &'a Sources,
     pub(crate) graph: &'a Graph<'a>,
     /// The stage it stands in.
     pub(crate) number: usize,
+    /// The same in events.
+    pub(crate) name: Arc<StageName>,
     /// The Dockerfile's `# escape=`.
     pub(crate) escape: Escape,
 }
 
 /// Carries out one instruction.
 pub(crate) fn carry_out(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     stage: &mut Stage,
     instruction: &Instruction,
 ) -> Result<()> {
@@ -49,7 +54,7 @@ pub(crate) fn carry_out(
 impl Surroundings<'_> {
     /// What the `--from` of a COPY or the `from=` of a mount names; the build context if it is not given, or
     /// is empty. A stage is done by then.
-    pub(crate) fn place(&mut self, from: Option<&Spanned<String>>) -> Result<Place<'_>> {
+    pub(crate) fn place(&self, from: Option<&Spanned<String>>) -> Result<Place> {
         match (from, self.origin(from)?) {
             (Some(from), Some(origin)) => {
                 self.sources.get(self.engine, &origin).map_err(|error| located(from.span, error))

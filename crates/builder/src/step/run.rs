@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::new_layer::NewLayer;
 use crate::stage::Stage;
 
-pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
+pub(super) fn run(around: &Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
     let engine = around.engine;
     let command = command(stage, run);
     let history = history(stage, &command);
@@ -68,8 +68,10 @@ pub(super) fn run(around: &mut Surroundings<'_>, stage: &mut Stage, run: &Run) -
         mounts: mounts.mounts.clone(),
     };
     let files = engine.root_files(&root.root);
-    let mut show = |stream, bytes| engine.report(Event::Output { stream, bytes });
-    let mut output = MaskedOutput::new(engine.mounting.masks.borrow().clone(), &mut show);
+    let mut show = |stream, bytes| {
+        engine.report(Event::Output { stage: around.name.clone(), stream, bytes });
+    };
+    let mut output = MaskedOutput::new(&engine.mounting.masks, &mut show);
     let outcome = engine.timings.measure("run processes", || {
         isolation.run(&process, &files, &mut |stream, bytes| output.write(stream, bytes), engine.cancel())
     });

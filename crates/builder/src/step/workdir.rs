@@ -10,7 +10,7 @@ use crate::stage::Stage;
 
 /// Directories that are missing belong to the USER, all of them, with mode 0755. Except for `/`, there is
 /// always a layer, if an empty one: so it is with BuildKit.
-pub(super) fn workdir(around: &mut Surroundings<'_>, stage: &mut Stage, word: &Word) -> Result<()> {
+pub(super) fn workdir(around: &Surroundings<'_>, stage: &mut Stage, word: &Word) -> Result<()> {
     let engine = around.engine;
     let written = expand(around, stage, word)?;
     if written.is_empty() {

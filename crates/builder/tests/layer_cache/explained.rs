@@ -71,7 +71,7 @@ fn what_would_be_done() {
         "stage one from REGISTRY/base:latest
   build   b114bad907df  WORKDIR /src
   build   408e423e5248  COPY src .
-stage 1 from REGISTRY/base:latest
+stage 1 from REGISTRY/base:latest, after one
   config  -             ARG WHO=app
   build   df0765a42723  COPY --from=one /src/a.txt /a
   build   50369ad718b6  COPY --chown=$WHO src/b.txt /b
@@ -98,4 +98,47 @@ fn last_key(fixture: &Fixture) -> String {
     let stages = fixture.plan(&fixture.options(&format!("{DOCKERFILE}WORKDIR /new\n")));
     let step = stages.last().and_then(|stage| stage.steps.last()).unwrap();
     step.key.as_ref().unwrap()[..12].to_owned()
+}
+
+/// Steps that several stages have are carried out once, and the plan says so; which stages wait for which, too.
+#[test]
+fn what_is_joined() {
+    let fixture = Fixture::new();
+    let dockerfile = "FROM BASE AS one
+WORKDIR /src
+COPY src .
+FROM BASE AS two
+WORKDIR /src
+ENV A=1
+COPY src .
+COPY other.txt /
+FROM BASE
+COPY --from=one / /one
+COPY --from=two / /two
+";
+    let planned = fixture.plan(&fixture.options(dockerfile));
+    let text: String = planned.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text.replace(&fixture.registry.address(), "REGISTRY"),
+        "stage one from REGISTRY/base:latest
+  build   b114bad907df  WORKDIR /src
+  build   408e423e5248  COPY src .
+stage two from REGISTRY/base:latest
+  joined  b114bad907df  WORKDIR /src
+  config  -             ENV A=1
+  joined  408e423e5248  COPY src .
+  build   d2860c773778  COPY other.txt /
+stage 2 from REGISTRY/base:latest, after one, two
+  build   0550878fb10e  COPY --from=one / /one
+  build   a24c9a43c80a  COPY --from=two / /two
+"
+    );
+    let json = serde_json::to_value(&planned[2]).unwrap();
+    assert_eq!(json["after"], serde_json::json!(["one", "two"]));
+    assert_eq!(serde_json::to_value(&planned[1]).unwrap()["steps"][0]["what"], "joined");
+    let mut cold = fixture.options(dockerfile);
+    cold.cache = None;
+    let cold = fixture.build_with(cold);
+    let joined = fixture.build(dockerfile);
+    assert_eq!(joined.digest, cold.digest);
 }

@@ -136,6 +136,7 @@ impl Fixture {
             other_targets: Vec::new(),
             labels: Vec::new(),
             platform: "linux/amd64".parse().unwrap(),
+            jobs: std::num::NonZeroUsize::new(4).unwrap(),
             add_hosts: Vec::new(),
             outputs: Outputs {
                 destinations: vec![self.registry.reference("app", "latest")],
@@ -194,6 +195,29 @@ impl Fixture {
         let outcome = outcome.unwrap_or_else(|error| panic!("{error}\n{events:#?}"));
         let requests = self.registry.requests().split_off(before);
         Built { digest: outcome.digest, events, requests }
+    }
+
+    /// Builds what must fail, and leaves nothing on the disk.
+    pub(crate) fn fail(&self, options: Options) -> builder::Error {
+        let error = builder::build(&options, self.runtime.handle().clone()).unwrap_err();
+        drop(options);
+        assert_eq!(fs::read_dir(self.path("work")).unwrap().count(), 0, "something is left");
+        error
+    }
+
+    /// Builds for several platforms.
+    pub(crate) fn build_platforms(
+        &self,
+        mut options: Options,
+        platforms: &[oci::Platform],
+    ) -> builder::Result<Built> {
+        let gathered = Arc::new(Gathered::default());
+        options.report = gathered.clone();
+        let before = self.registry.requests().len();
+        let outcome = builder::build_platforms(&options, platforms, self.runtime.handle().clone())?;
+        let events = std::mem::take(&mut *gathered.0.lock().unwrap());
+        let requests = self.registry.requests().split_off(before);
+        Ok(Built { digest: outcome.digest, events, requests })
     }
 
     /// A tag of the cache, as a reference.

@@ -1,5 +1,5 @@
 //! What is kept between builds: what is found again, what is not, what it costs, and what happens when a cache
-//! is not what it should be. All of it without a RUN, which needs the whole program.
+//! is not what it should be; and what is built side by side. All of it without a RUN, which needs the whole program.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,4 +11,5 @@ mod listing;
 mod matrix;
 mod property;
 mod reuse;
+mod side_by_side;
 mod signed;

@@ -148,7 +148,7 @@ pub(super) fn biggest(tree: &Tree, wanted: impl Fn(&Inode) -> bool, listed: usiz
 
 #[cfg(test)]
 mod tests {
-    use layer::{Discard, read_layer};
+    use layer::{discard, read_layer};
     use oci::Compression;
     use testkit::Layer;
 
@@ -159,7 +159,7 @@ mod tests {
         for (number, text) in layers.iter().enumerate() {
             let tar = Layer::new().tree(text).tar();
             before = after.clone();
-            let index = read_layer(&tar[..], Compression::None, &mut Discard).unwrap();
+            let index = read_layer(&tar[..], Compression::None, &mut discard()).unwrap();
             after.apply(number as u32, &index);
         }
         (before, after)

@@ -9,7 +9,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use layer::{Discard, Tree, read_layer};
+use layer::{Tree, discard, read_layer};
 use oci::{Descriptor, DiffId, Digest, Hasher, ImageConfig, MediaType, Platform};
 use registry::Client;
 use serde::Serialize;
@@ -187,7 +187,7 @@ fn see(
         None => Error::new(error.to_string()),
     };
     let mut reader = Hashed { inner: blob.open().map_err(failed)?, hasher: Hasher::new() };
-    let index = read_layer(&mut reader, compression, &mut Discard).map_err(|error| match error {
+    let index = read_layer(&mut reader, compression, &mut discard()).map_err(|error| match error {
         layer::ReadError::Source(source) => failed(source),
         error => Error::new(chain(&error)),
     })?;

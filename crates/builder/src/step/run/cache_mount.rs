@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/mounts/HEX/key           what HEX is the SHA-256 of
 //! DIR/mounts/HEX/0/data        what a RUN sees
-//! DIR/mounts/HEX/0/lock        held by the build that uses it: shared, or by one alone
+//! DIR/mounts/HEX/0/lock        held by the RUN that uses it: shared, or by one alone
 //! DIR/mounts/HEX/0/kept        what of it is in a repository
 //! DIR/mounts/HEX/0/in-use      held by what may still be changing it after that build was killed
 //! DIR/mounts/HEX/1/…           a second one, for sharing=private
@@ -17,6 +17,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use cache::KeptMount;
@@ -65,7 +66,7 @@ impl CacheRequest {
     /// As BuildKit has it, a cache is told from others by its id, by the owner and mode that were asked for, and
     /// by what it was filled with.
     pub(super) fn new(
-        around: &mut Surroundings<'_>,
+        around: &Surroundings<'_>,
         from: Option<&Spanned<String>>,
         cache: &Cache,
         target: &TreePath,
@@ -96,11 +97,11 @@ impl CacheRequest {
 }
 
 /// What tells one thing to fill a cache with from another.
-fn identity(around: &mut Surroundings<'_>, from: &Spanned<String>) -> Result<String> {
+fn identity(around: &Surroundings<'_>, from: &Spanned<String>) -> Result<String> {
     Ok(match around.place(Some(from))? {
         Place::Stage(stage) => {
             let layers: Vec<String> =
-                stage.image.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+                stage.read().image.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
             layers.join(",")
         }
         // What is in a directory is not known without reading it all.
@@ -122,7 +123,7 @@ fn home(engine: &Engine, key: &str, span: Span) -> Result<PathBuf> {
         Some(directory) => directory.join("mounts"),
         None => {
             let is_kept = engine.kept_mounts.as_ref().is_some_and(KeptMounts::keeps);
-            if !is_kept && !engine.mounting.told_of_caches.replace(true) {
+            if !is_kept && !engine.mounting.told_of_caches.swap(true, Ordering::Relaxed) {
                 let text = "without a --cache-dir, cache mounts last as long as this build".to_owned();
                 engine.report(Warning::new(text).at(span).into());
             }
@@ -142,10 +143,10 @@ pub(super) struct CacheLock {
 }
 
 impl CacheLock {
-    /// Takes all caches of one RUN. Each is taken once, and all builds take them in the same order, so that no two
+    /// Takes all caches of one RUN. Each is taken once, and all RUNs take them in the same order, so that no two
     /// wait for each other. Tells for each request which lock is its.
     pub(super) fn take_all(
-        around: &mut Surroundings<'_>,
+        around: &Surroundings<'_>,
         requests: Vec<CacheRequest>,
     ) -> Result<(Vec<CacheLock>, Vec<usize>)> {
         let mut order: Vec<usize> = (0..requests.len()).collect();
@@ -205,7 +206,7 @@ impl CacheLock {
         }
     }
 
-    fn take(around: &mut Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
+    fn take(around: &Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
         let taken = Self::take_one(around, request)?;
         // Of several private ones the first is kept.
         if let Some(mounts) = &around.engine.kept_mounts
@@ -216,7 +217,7 @@ impl CacheLock {
         Ok(taken)
     }
 
-    fn take_one(around: &mut Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
+    fn take_one(around: &Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
         match request.sharing {
             Sharing::Shared => Self::wait_for(around, request, FlockOperation::NonBlockingLockShared),
             Sharing::Locked => Self::wait_for(around, request, FlockOperation::NonBlockingLockExclusive),
@@ -237,7 +238,7 @@ impl CacheLock {
     }
 
     fn wait_for(
-        around: &mut Surroundings<'_>,
+        around: &Surroundings<'_>,
         request: &CacheRequest,
         operation: FlockOperation,
     ) -> Result<Self> {
@@ -248,7 +249,7 @@ impl CacheLock {
         let mut wait = |lock: &File, operation| {
             while !try_lock(lock, operation)? {
                 if !std::mem::replace(&mut told, true) {
-                    let text = format!("waiting for the cache {}, which another build uses", request.id);
+                    let text = format!("waiting for the cache {}, which another RUN uses", request.id);
                     engine.report(Warning::new(text).at(request.span).into());
                 }
                 if let Some(signal) = engine.cancel().signal() {
@@ -286,7 +287,7 @@ fn place(request: &CacheRequest, number: u32) -> Result<PathBuf> {
 }
 
 /// Makes a cache that is not there. All of it is there at once, so that a kill leaves none that is half filled.
-fn fill(around: &mut Surroundings<'_>, request: &CacheRequest, directory: &Path) -> Result<()> {
+fn fill(around: &Surroundings<'_>, request: &CacheRequest, directory: &Path) -> Result<()> {
     let data = directory.join("data");
     if data.is_dir() {
         return Ok(());

@@ -15,7 +15,7 @@ const LONGEST: usize = 64 * 1024;
 const SHORTEST_LINE: usize = 4;
 
 /// What must not be shown.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Masks(Vec<Vec<u8>>);
 
 impl Masks {
@@ -41,13 +41,13 @@ impl Masks {
 
 /// The output of one process on its way to whoever shows it.
 pub(super) struct MaskedOutput<'a> {
-    masks: Masks,
+    masks: &'a Masks,
     show: &'a mut dyn FnMut(Stream, Vec<u8>),
     held: [(Stream, Vec<u8>); 2],
 }
 
 impl<'a> MaskedOutput<'a> {
-    pub(super) fn new(masks: Masks, show: &'a mut dyn FnMut(Stream, Vec<u8>)) -> Self {
+    pub(super) fn new(masks: &'a Masks, show: &'a mut dyn FnMut(Stream, Vec<u8>)) -> Self {
         let held = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, Vec::new()));
         MaskedOutput { masks, show, held }
     }
@@ -66,7 +66,7 @@ impl<'a> MaskedOutput<'a> {
             0 if held.len() > LONGEST + longest => held.len() - longest,
             end => end,
         };
-        let shown = take(held, end, &self.masks);
+        let shown = take(held, end, self.masks);
         if !shown.is_empty() {
             (self.show)(stream, shown);
         }
@@ -76,7 +76,7 @@ impl<'a> MaskedOutput<'a> {
     pub(super) fn finish(mut self) {
         for (stream, held) in &mut self.held {
             let end = held.len();
-            let shown = take(held, end, &self.masks);
+            let shown = take(held, end, self.masks);
             if !shown.is_empty() {
                 (self.show)(*stream, shown);
             }
@@ -113,7 +113,7 @@ mod tests {
         secrets.iter().for_each(|secret| masks.add(&Secret::new(*secret)));
         let mut shown = Vec::new();
         let mut show = |_, bytes: Vec<u8>| shown.extend(bytes);
-        let mut output = MaskedOutput::new(masks, &mut show);
+        let mut output = MaskedOutput::new(&masks, &mut show);
         written.iter().for_each(|text| output.write(Stream::Stdout, text.as_bytes()));
         output.finish();
         assert_eq!(String::from_utf8_lossy(&shown), expected, "{secrets:?} in {written:?}");
@@ -138,7 +138,7 @@ mod tests {
         masks.add(&Secret::new("xyz"));
         let mut shown = 0;
         let mut show = |_, bytes: Vec<u8>| shown += bytes.len();
-        let mut output = MaskedOutput::new(masks, &mut show);
+        let mut output = MaskedOutput::new(&masks, &mut show);
         output.write(Stream::Stdout, text.as_bytes());
         drop(output);
         assert_eq!(shown, text.len() - 3);

@@ -1,8 +1,11 @@
 //! The mounts of one RUN: from what was written to what an isolation is asked for.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use dockerfile::instruction::Run;
 use dockerfile::mount::{Bind, Cache, Secret as SecretFlag, Ssh, Tmpfs};
@@ -13,7 +16,8 @@ use sandbox::{Mount, Secret, Writes};
 
 use super::agent::Agent;
 use super::cache_mount::{CacheLock, CacheRequest};
-use super::shown::show;
+use super::mask::Masks;
+use super::shown::{Shown, show};
 use super::{absolute, pipes};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -62,7 +66,7 @@ enum What {
 
 /// Collects the mounts of one RUN.
 struct Collector<'a, 'b> {
-    around: &'a mut Surroundings<'b>,
+    around: &'a Surroundings<'b>,
     working_dir: TreePath,
     wanted: Vec<Wanted>,
     requests: Vec<CacheRequest>,
@@ -73,7 +77,7 @@ struct Collector<'a, 'b> {
 
 impl Mounts {
     /// Makes everything ready that this RUN wants to see.
-    pub(super) fn new(around: &mut Surroundings<'_>, stage: &Stage, run: &Run, tree: &Tree) -> Result<Self> {
+    pub(super) fn new(around: &Surroundings<'_>, stage: &Stage, run: &Run, tree: &Tree) -> Result<Self> {
         let engine = around.engine;
         let mut collector = Collector {
             working_dir: stage.working_dir()?,
@@ -196,9 +200,6 @@ impl Collector<'_, '_> {
     fn secret(&mut self, flag: SecretFlag) -> Result<()> {
         let engine = self.around.engine;
         let secret = given_secret(engine, &flag)?;
-        if let Some(secret) = secret {
-            engine.mounting.masks.borrow_mut().add(secret);
-        }
         if let Some(name) = &flag.env {
             let value = secret.map(|secret| secret.expose().to_vec()).unwrap_or_default();
             if value.contains(&0) {
@@ -340,17 +341,22 @@ impl<'a> Places<'a> {
 }
 
 /// What the mounts of all RUNs of one build share.
-#[derive(Default)]
 pub(crate) struct Mounting {
     /// What was written out for bind mounts.
-    pub(super) shown: std::cell::RefCell<super::shown::Shown>,
-    /// The secrets that were given to a RUN.
-    pub(super) masks: std::cell::RefCell<super::mask::Masks>,
+    pub(super) shown: Mutex<Shown>,
+    /// The secrets of the build. A RUN may print one that another has left somewhere.
+    pub(super) masks: Masks,
     /// It was said that caches are not kept.
-    pub(super) told_of_caches: std::cell::Cell<bool>,
+    pub(super) told_of_caches: AtomicBool,
 }
 
 impl Mounting {
+    pub(crate) fn new(secrets: &BTreeMap<String, Secret>) -> Self {
+        let mut masks = Masks::default();
+        secrets.values().for_each(|secret| masks.add(secret));
+        Mounting { shown: Mutex::default(), masks, told_of_caches: AtomicBool::new(false) }
+    }
+
     /// Where caches are that last for this build only.
     pub(super) fn caches_of_build(engine: &Engine) -> PathBuf {
         engine.options.work_dir.path().join("cache-mounts")

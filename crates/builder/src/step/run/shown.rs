@@ -14,6 +14,7 @@ use rootfs::{Applier, Root, StubKind};
 use crate::copy::{FoundKind, Source, TreeSource, not_found};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
+use crate::once::lock;
 use crate::stage::Files;
 use crate::step::{Place, Surroundings};
 
@@ -25,41 +26,52 @@ const FILE: &[u8] = b"file";
 
 /// Where `path` of `from` (the context if there is none) can be mounted from, and what it is.
 pub(super) fn show(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     from: Option<&Spanned<String>>,
     path: &str,
 ) -> Result<(PathBuf, StubKind)> {
     let engine = around.engine;
     let path = TreePath::root().join_clean(path)?;
     let key = (around.origin(from)?, path.clone());
-    if let Some(known) = engine.mounting.shown.borrow().get(&key) {
-        return Ok(known.clone());
-    }
+    engine.once.alone(format!("show {key:?}"), || {
+        if let Some(known) = lock(&engine.mounting.shown).get(&key).cloned() {
+            return Ok(known);
+        }
+        let found = show_anew(around, from, &path)?;
+        lock(&engine.mounting.shown).insert(key.clone(), found.clone());
+        Ok(found)
+    })
+}
+
+fn show_anew(
+    around: &Surroundings<'_>,
+    from: Option<&Spanned<String>>,
+    path: &TreePath,
+) -> Result<(PathBuf, StubKind)> {
+    let engine = around.engine;
     let as_it_is = match around.place(from)? {
         Place::Directory(source) => {
             let work_dir = engine.options.work_dir.path().canonicalize().during("work directory")?;
-            source.as_it_is(&source.resolve(&path)?, &work_dir)?
+            source.as_it_is(&source.resolve(path)?, &work_dir)?
         }
         Place::Stage(_) => None,
     };
-    let found = match as_it_is {
+    Ok(match as_it_is {
         Some((path, true)) => (path, StubKind::Directory),
         Some((path, false)) => (path, StubKind::File),
         None => {
             let directory = engine.scratch_directory("shown")?.canonicalize().during("work directory")?;
-            match write_out(around, from, &path, &directory)? {
+            match write_out(around, from, path, &directory)? {
                 StubKind::Directory => (directory, StubKind::Directory),
                 StubKind::File => (directory.join("file"), StubKind::File),
             }
         }
-    };
-    engine.mounting.shown.borrow_mut().insert(key, found.clone());
-    Ok(found)
+    })
 }
 
 /// Writes `path` of `from` to an empty directory: what is in it, if it is a directory, else itself as `file`.
 pub(super) fn write_out(
-    around: &mut Surroundings<'_>,
+    around: &Surroundings<'_>,
     from: Option<&Spanned<String>>,
     path: &TreePath,
     directory: &Path,
@@ -72,7 +84,7 @@ pub(super) fn write_out(
         }
         Place::Stage(other) => {
             let tree = other.tree(engine)?;
-            let other = &*other;
+            let other = &*other.read();
             let files = Files::new(other, engine)?;
             let name = from.map_or_else(|| other.name.clone(), |from| format!("{:?}", from.value));
             let open = Box::new(|path: &TreePath| files.open(other, &tree, path));
