@@ -256,6 +256,28 @@ fn signatures_are_cosigns() -> Result<()> {
 }
 
 #[test]
+fn a_digest_is_told_once_its_image_is_signed() -> Result<()> {
+    if !require(&["openssl"]) {
+        return Ok(());
+    }
+    let fixture = Fixture::new(Registry::ours, TWO_LAYERS)?;
+    let (private, _) = keys(fixture.folder.path(), "ours")?;
+    let reference = fixture.registry.reference("app:1");
+    let digest = program::digest(&fixture.build(&["--destination", &reference])?)?;
+    // What stands where the signature belongs is somebody else's.
+    fixture.registry.put_index("app", &format!("{}.sig", digest.replace(':', "-")), &digest)?;
+    let told = fixture.folder.path().join("told");
+    let told_json = fixture.folder.path().join("told.json");
+    let mut signed = fixture.command(&["--destination", &reference, "--sign-key", &private]);
+    signed.arg("--digest-file").arg(&told).arg("--metadata-file").arg(&told_json);
+    let failed = finish(&mut signed)?;
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""));
+    assert!(failed.stderr.contains("no manifest of signatures"), "{}", failed.stderr);
+    assert!(!told.exists() && !told_json.exists());
+    Ok(())
+}
+
+#[test]
 fn keys_of_cosign_need_their_password() -> Result<()> {
     let fixture = Fixture::new(Registry::ours, TWO_LAYERS)?;
     let folder = host::repository().join("crates/attest/tests/keys");

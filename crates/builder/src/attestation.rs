@@ -13,11 +13,12 @@ use layer::read_layer;
 use layout::Layout;
 use oci::{Descriptor, Digest, MediaType, Reference};
 
-use crate::engine::{Engine, rfc3339};
+use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::interruptible::Interruptible;
 use crate::output::Finished;
+use crate::rfc3339::rfc3339;
 
 /// What is to be stated of an image.
 #[derive(Clone, Default)]

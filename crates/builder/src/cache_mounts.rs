@@ -27,10 +27,11 @@ use sandbox::Cancel;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use crate::engine::{Engine, thrown};
+use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::interruptible::Interruptible;
+use crate::waiting::cancelled;
 
 /// Where cache mounts are kept for other machines.
 #[derive(Debug, Clone)]
@@ -353,7 +354,7 @@ impl Keeper {
             let outcome = self.runtime.block_on(async {
                 tokio::select! {
                     outcome = push => Some(outcome),
-                    _ = thrown(&self.cancel) => None,
+                    _ = cancelled(&self.cancel) => None,
                 }
             });
             match outcome {

@@ -10,10 +10,11 @@ use sandbox::Secret;
 
 use crate::context::Fetching;
 use crate::copy::DirectorySource;
-use crate::engine::{Engine, thrown};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::once::lock;
+use crate::waiting::cancelled;
 
 /// The agent that repositories are reached with by ssh, as BuildKit has it.
 const AGENT: &str = "default";
@@ -27,7 +28,7 @@ impl Fetching<'_> {
         let git = Git::new(options).map_err(Error::new)?;
         self.runtime.block_on(async {
             let mut signal = None;
-            let stop = async { signal = Some(thrown(self.cancel).await) };
+            let stop = async { signal = Some(cancelled(self.cancel).await) };
             let result = git.checkout(&request, directory, stop).await;
             match signal {
                 Some(signal) => Err(Error::ended_by(signal)),

@@ -17,9 +17,9 @@ use tokio::runtime::Handle;
 use transport::Network;
 
 use crate::copy::{DirectorySource, FoundKind, Source};
-use crate::engine::thrown;
 use crate::error::{Context, Error, Result};
 use crate::interruptible::Patient;
+use crate::waiting::cancelled;
 use crate::{WorkDir, checkout};
 
 /// Where the files of the build context are.
@@ -212,7 +212,7 @@ fn download(request: &Request, fetching: Fetching<'_>) -> Result<(File, String)>
                     None => converted,
                 }
             }),
-            signal = thrown(fetching.cancel) => Err(Error::ended_by(signal)),
+            signal = cancelled(fetching.cancel) => Err(Error::ended_by(signal)),
         }
     })?;
     // A query may be a signature.

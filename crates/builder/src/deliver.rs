@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::layer_summary::summaries;
 use crate::output::{
     AnnotationLevel, Finished, Uploads, annotations_at, write_archive, write_digest_files, write_layout,
-    write_metadata_file,
+    write_metadata_file, write_signatures,
 };
 use crate::squash::squash;
 use crate::stage::Stage;
@@ -58,6 +58,7 @@ pub(crate) fn deliver(engine: &Engine, mut stage: Stage, mut uploads: Uploads) -
         let summaries = summaries(engine, finished.config.value(), &finished.layers);
         engine.report(Event::Layers(summaries));
     }
+    write_signatures(options, &engine.runtime, &finished.descriptor())?;
     write_metadata_file(outputs, &finished)?;
     write_digest_files(engine.fetching(), outputs, finished.manifest.digest())?;
     Ok(finished)

@@ -95,6 +95,13 @@ pub enum Event {
         /// Its manifest.
         digest: Digest,
     },
+    /// An image is signed.
+    Signed {
+        /// The repository, and the image's digest.
+        reference: Reference,
+        /// It was signed with this key before.
+        before: bool,
+    },
     /// What the layers of the image are, if that was asked for.
     Layers(Vec<LayerSummary>),
     /// Something the user should know which does not stop the build.

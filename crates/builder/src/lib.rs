@@ -38,6 +38,7 @@ mod plan;
 mod planned;
 mod platforms;
 mod remote;
+mod rfc3339;
 mod scope;
 mod sources;
 mod squash;
@@ -47,6 +48,7 @@ mod step;
 mod stored;
 mod timings;
 mod users;
+mod waiting;
 mod warm;
 mod workdir;
 
@@ -60,7 +62,6 @@ pub use context::{BuildContext, ContextLocation, ContextOrigin, Fetching, downlo
 pub use dockerfile::{
     GitTransport, GitUrl, Location, NamedContext, Outline, Rule, Span, Targets, did_you_mean, parse_duration,
 };
-pub use engine::rfc3339;
 pub use error::{Error, Result};
 pub use event::{Event, Report, StageName, Warning};
 pub use explain::{INPUTS_TYPE, Told, decode as decode_inputs};
@@ -71,8 +72,10 @@ pub use options::Options;
 pub use output::{Annotation, AnnotationLevel, DigestFile, Outputs};
 pub use planned::{Planned, PlannedStage, PlannedStep};
 pub use platforms::build_platforms;
+pub use rfc3339::rfc3339;
 pub use stored::{Push, push};
 pub use timings::Timings;
 pub use transport::Network;
+pub use waiting::cancelled;
 pub use warm::{Warm, WarmLock, warm};
 pub use workdir::WorkDir;

@@ -21,7 +21,7 @@ use crate::once::lock;
 use crate::options::Options;
 use crate::output::{
     AnnotationLevel, Outputs, Uploads, annotations_at, check_annotations, write_digest_files,
-    write_index_metadata,
+    write_index_metadata, write_signatures,
 };
 use crate::timings::Timings;
 use crate::workdir::WorkDir;
@@ -96,6 +96,7 @@ pub fn build_platforms(options: &Options, platforms: &[Platform], runtime: Handl
         );
         uploads.finish_with(&descriptor.media_type, index.bytes())?;
     }
+    write_signatures(options, &runtime, &descriptor)?;
     write_index_metadata(outputs, &described, config)?;
     let Options { network, work_dir, cancel, secrets, agents, .. } = options;
     let fetching = Fetching { network, limit: None, secrets, agents, runtime: &runtime, work_dir, cancel };

@@ -7,10 +7,11 @@ use layer::{Metadata, TreePath};
 use transport::Secret;
 
 use crate::copy::FileSource;
-use crate::engine::{Engine, thrown};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::known::Known;
+use crate::waiting::cancelled;
 
 /// The mode of a file that is downloaded, as BuildKit has it.
 const MODE: u32 = 0o600;
@@ -98,7 +99,7 @@ impl Engine<'_> {
         self.runtime.block_on(async {
             tokio::select! {
                 done = work => Ok(done),
-                signal = thrown(self.cancel()) => Err(Error::ended_by(signal)),
+                signal = cancelled(self.cancel()) => Err(Error::ended_by(signal)),
             }
         })
     }

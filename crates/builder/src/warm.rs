@@ -16,11 +16,11 @@ use sandbox::Cancel;
 use tokio::runtime::Handle;
 
 use crate::build::parse_error;
-use crate::engine::wait;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::fetch::Fetcher;
 use crate::new_layer::KeepAccounts;
+use crate::waiting::wait;
 
 /// What it takes to warm a cache.
 #[derive(Debug)]

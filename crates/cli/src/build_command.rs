@@ -1,6 +1,6 @@
 //! A build: from flags to options, then the build, then its result.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use builder::{
     Attestations, BuildContext, ContextLocation, ContextOrigin, Error, Event, Fetching, Options, Outputs,
     Provenance, Report as _, TreePath, Warning, WorkDir,
 };
-use images::SignedAt;
 use oci::{Compression, Platform, Reference};
+use report::text;
 use sandbox::{Cancel, Choice, Isolation, RootShape};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -29,7 +29,7 @@ use crate::diagnostic::Source;
 use crate::images_command::signing_key;
 use crate::kaniko::Entry;
 use crate::log_args::Verbosity;
-use crate::terminal::{Terminal, human_time, print_result};
+use crate::terminal::{Terminal, print_result};
 use crate::values::given;
 use crate::{context, environment, git_flag, layer_cache, session, signals};
 
@@ -74,9 +74,8 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         }
     };
     let prepared = prepare(&args, work_dir, isolation, terminal.clone(), &cancel, runtime.handle());
-    let prepared = prepared.and_then(|options| Ok((options, sign_key_of(&args)?)));
-    let (mut options, sign_key) = match prepared {
-        Ok(prepared) => prepared,
+    let mut options = match prepared {
+        Ok(options) => options,
         Err(error) => {
             runtime.shutdown_timeout(Duration::from_secs(1));
             let (text, code) = match cancel.signal() {
@@ -114,10 +113,6 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         }
         platforms => builder::build_platforms(&options, platforms, runtime.handle().clone()),
     };
-    let outcome = outcome.and_then(|outcome| {
-        sign(&options, sign_key.as_ref(), &outcome.descriptor, runtime.handle(), &terminal)?;
-        Ok(outcome)
-    });
     let written = recorder.map_or(Ok(()), |(recorder, path)| {
         let names = options.outputs.destinations.iter().map(ToString::to_string).collect();
         recorder.write(&path, names, outcome.as_ref())
@@ -133,7 +128,7 @@ pub(crate) fn run(args: BuildArgs, used: &[&Entry]) -> ExitCode {
         Ok(outcome) => {
             if args.timings {
                 for (kind, time) in outcome.timings.list() {
-                    let text = format!("{:>10}  {kind}", human_time(time));
+                    let text = format!("{:>10}  {kind}", text::time(time));
                     terminal.line(
                         Verbosity::Info,
                         &text,
@@ -170,54 +165,14 @@ fn attestations(args: &BuildArgs, repository: Option<(String, String)>) -> Attes
 }
 
 /// `--sign-key`, if it is of use.
-fn sign_key_of(args: &BuildArgs) -> anyhow::Result<Option<SigningKey>> {
+fn sign_key(args: &BuildArgs) -> anyhow::Result<Option<Arc<SigningKey>>> {
     let Some(file) = given(&args.sign_key).filter(|_| args.asked().method == Method::Build) else {
         return Ok(None);
     };
     if environment::no_push(args.no_push)? {
         bail!("--sign-key: signatures are kept beside the image in its registry, and nothing is pushed");
     }
-    signing_key(&file).map(Some)
-}
-
-/// Signs what was pushed, in every repository.
-fn sign(
-    options: &Options,
-    key: Option<&SigningKey>,
-    image: &oci::Descriptor,
-    runtime: &Handle,
-    terminal: &Terminal,
-) -> builder::Result<()> {
-    let Some(key) = key else { return Ok(()) };
-    let mut seen = BTreeSet::new();
-    let destinations = options.outputs.destinations.iter();
-    destinations.filter(|destination| seen.insert(destination.name())).try_for_each(|destination| {
-        let signing = images::sign(&options.client, destination, image, key);
-        let signed = runtime.block_on(async {
-            tokio::select! {
-                signed = signing => signed.map_err(|error| Error::new(format!("sign {destination}: {error}"))),
-                signal = thrown(&options.cancel) => Err(Error::ended_by(signal)),
-            }
-        })?;
-        let at_digest = destination.at(image.digest);
-        let text = match signed {
-            SignedAt::Now => format!("signed {at_digest}"),
-            SignedAt::Before => format!("{at_digest} was signed with this key before"),
-        };
-        let fields = json!({ "event": "signed", "reference": at_digest.to_string() });
-        terminal.line(Verbosity::Info, &text, fields);
-        Ok(())
-    })
-}
-
-/// Waits until the build is told to end, and gives the signal.
-async fn thrown(cancel: &Cancel) -> i32 {
-    loop {
-        if let Some(signal) = cancel.signal() {
-            return signal;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    signing_key(&file).map(Arc::new).map(Some)
 }
 
 /// The isolation for a build, or why there is none.
@@ -334,6 +289,7 @@ pub(crate) fn prepare(
             metadata_file: output_file("--metadata-file", &args.metadata_file)?,
             annotations: args.attest.annotations(),
             attestations: attestations(args, repository),
+            sign_key: sign_key(args)?,
             summarize_layers: output_file("--build-report", &args.build_report)?.is_some(),
             ..args.delivery.outputs(&args.destination)?
         },

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use builder::{CacheLocation, INPUTS_TYPE, Told, decode_inputs};
 use cache::{Domain, Entry, Inventory, Keep, Repository, inventory, prune};
 use clap::{Args, Subcommand, ValueEnum};
+use report::text;
 use serde_json::{Value, json};
 
 use crate::images_command::{client, finish, runtime};
 use crate::layer_cache::location;
 use crate::registry_args::RegistryArgs;
-use crate::terminal::{human_bytes, print_line, print_result};
+use crate::terminal::{print_line, print_result};
 use crate::values::{duration, given, path, size};
 
 /// What to do with a cache.
@@ -196,7 +197,7 @@ impl Line {
         format!(
             "{:<8} {key:<12} {:>9} {used:>10} {expires:>10}  {}",
             self.kind,
-            human_bytes(self.size),
+            text::bytes(self.size),
             self.what
         )
         .trim_end()
@@ -338,7 +339,7 @@ impl Gone<'_> {
             }
             Format::Text => {
                 let verb = if self.args.dry_run { "would go" } else { "removed" };
-                print_result(&format!("{verb}: {}, {}", self.lines.len(), human_bytes(self.freed)));
+                print_result(&format!("{verb}: {}, {}", self.lines.len(), text::bytes(self.freed)));
             }
         }
     }
@@ -442,13 +443,13 @@ fn text(value: &Value) -> String {
             other => line(name, other.to_string()),
         }
     }
-    line("size", human_bytes(value["size"].as_u64().unwrap_or_default()));
+    line("size", text::bytes(value["size"].as_u64().unwrap_or_default()));
     let list = |name: &str| value[name].as_array().cloned().unwrap_or_default();
     for tag in list("tags") {
         line("tag", tag.as_str().unwrap_or_default().to_owned());
     }
     for layer in list("layers") {
-        let size = human_bytes(layer["size"].as_u64().unwrap_or_default());
+        let size = text::bytes(layer["size"].as_u64().unwrap_or_default());
         let of = |name: &str| layer[name].as_str().unwrap_or_default().to_owned();
         line("blob", format!("{} {size} {}", of("digest"), of("mediaType")));
     }

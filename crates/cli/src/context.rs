@@ -13,11 +13,12 @@ use builder::{ContextLocation, NamedContext};
 use cloud::{Clouds, Environment};
 use download::{Progress, Request};
 use oci::Platform;
+use report::text;
 use serde_json::json;
 
 use crate::git_flag::{GitFlag, Repository, repository};
 use crate::log_args::Verbosity;
-use crate::terminal::{Terminal, human_bytes};
+use crate::terminal::Terminal;
 
 /// How often a download says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -139,8 +140,8 @@ pub(crate) fn with_progress(location: ContextLocation, terminal: &Arc<Terminal>)
             return;
         }
         *said = Instant::now();
-        let of = total.map(|total| format!(" of {}", human_bytes(total))).unwrap_or_default();
-        let text = format!("fetching the context: {}{of}", human_bytes(here));
+        let of = total.map(|total| format!(" of {}", text::bytes(total))).unwrap_or_default();
+        let text = format!("fetching the context: {}{of}", text::bytes(here));
         terminal.line(Verbosity::Info, &text, json!({ "event": "fetching", "bytes": here, "total": total }));
     }));
     Ok(ContextLocation::Object(request))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use builder::{Error, Event, Report, StageName, Warning};
+use report::text;
 use sandbox::Stream;
 use serde_json::{Value, json};
 use tracing_subscriber::Layer;
@@ -248,14 +249,14 @@ impl Report for Terminal {
             }
             Event::StepDone { stage, elapsed, layer, cached } => {
                 self.finish_output(Some(&stage));
-                let layer_text = layer.map_or(String::new(), |size| format!(", layer of {}", human_bytes(size)));
+                let layer_text = layer.map_or(String::new(), |size| format!(", layer of {}", text::bytes(size)));
                 // Steps that only note something in the config are not worth a line of their own.
                 if layer.is_some() || elapsed > Duration::from_millis(200) {
                     let label = stage.label();
                     let colon = if label.is_empty() { "" } else { ": " };
                     let what = match cached {
                         true => "cached".to_owned(),
-                        false => format!("done in {}", human_time(elapsed)),
+                        false => format!("done in {}", text::time(elapsed)),
                     };
                     let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
                     self.stage_line(
@@ -287,12 +288,12 @@ impl Report for Terminal {
             ),
             Event::Pulling { digest, size } => self.line(
                 Verbosity::Info,
-                &format!("pulling {} ({})", digest.short(), human_bytes(size)),
+                &format!("pulling {} ({})", digest.short(), text::bytes(size)),
                 json!({ "event": "pulling", "digest": digest, "bytes": size }),
             ),
             Event::Pushed { repository, digest, size, how } => self.line(
                 Verbosity::Debug,
-                &format!("{repository}: {} ({}) {how}", digest.short(), human_bytes(size)),
+                &format!("{repository}: {} ({}) {how}", digest.short(), text::bytes(size)),
                 json!({ "event": "pushed", "repository": repository, "digest": digest, "bytes": size, "how": how }),
             ),
             Event::Image { reference, digest } => self.line(
@@ -300,6 +301,14 @@ impl Report for Terminal {
                 &format!("pushed {reference}@{digest}"),
                 json!({ "event": "image", "reference": reference.to_string(), "digest": digest }),
             ),
+            Event::Signed { reference, before } => {
+                let text = match before {
+                    false => format!("signed {reference}"),
+                    true => format!("{reference} was signed with this key before"),
+                };
+                let fields = json!({ "event": "signed", "reference": reference.to_string() });
+                self.line(Verbosity::Info, &text, fields);
+            }
             Event::Layers(_) => {}
             Event::Warning(warning) => self.warning(&warning),
             Event::Note(text) => self.line(Verbosity::Debug, &text, json!({ "event": "note" })),
@@ -346,27 +355,6 @@ pub(crate) fn print_line(text: &str) {
 fn write_line(out: &mut dyn Write, line: &[u8]) {
     // Whoever closed our stderr does not want to read this; the build goes on.
     let _ = out.write_all(&[line, b"\n"].concat());
-}
-
-/// `12.3 MB`, in powers of ten as registries show sizes.
-pub(crate) fn human_bytes(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// `1.23 s`, `45 ms`.
-pub(crate) fn human_time(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.2} s", time.as_secs_f64())
-    }
 }
 
 #[cfg(test)]
@@ -467,20 +455,5 @@ mod tests {
         assert_eq!(of("stderr"), "\x1b[0m");
         let expected = String::from_utf8_lossy(&every_byte).replace('\n', "") + &long;
         assert_eq!(of("stdout"), expected);
-    }
-
-    #[test]
-    fn sizes() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (1_234_567, "1.2 MB"),
-            (2_000_000_000_000, "2.0 TB"),
-        ] {
-            assert_eq!(human_bytes(bytes), text);
-        }
-        assert_eq!(human_time(Duration::from_millis(45)), "45 ms");
-        assert_eq!(human_time(Duration::from_millis(1234)), "1.23 s");
     }
 }

@@ -8,7 +8,7 @@
 mod layers;
 mod model;
 mod page;
-mod text;
+pub mod text;
 mod timeline;
 mod treemap;
 

@@ -31,7 +31,8 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// `12.3 MB`, in powers of ten as registries show sizes.
-pub(crate) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {
@@ -43,7 +44,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// `45 ms`, `1.23 s`, `4 min 5 s`.
-pub(crate) fn time(time: Duration) -> String {
+#[must_use]
+pub fn time(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         1..=59 => format!("{:.2} s", time.as_secs_f64()),

@@ -60,7 +60,7 @@ fn put(fetching: Fetching<'_>, url: &str, digest: Digest) -> Result<()> {
     let outcome = fetching.runtime.block_on(async {
         tokio::select! {
             outcome = put => outcome,
-            signal = crate::engine::thrown(fetching.cancel) => return Err(Error::ended_by(signal)),
+            signal = crate::waiting::cancelled(fetching.cancel) => return Err(Error::ended_by(signal)),
         }
         .map_err(Error::new)
     });

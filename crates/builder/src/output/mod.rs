@@ -7,10 +7,13 @@ mod layout;
 mod metadata_file;
 mod push;
 mod replace;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use attest::key::SigningKey;
 use attest::statement::Attestation;
 use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Raw, Reference};
 
@@ -22,6 +25,7 @@ pub(crate) use digest_file::write_digest_files;
 pub(crate) use layout::write_layout;
 pub(crate) use metadata_file::{write_index_metadata, write_metadata_file};
 pub(crate) use push::Uploads;
+pub(crate) use signature::write_signatures;
 
 use crate::attestation::Attestations;
 use crate::image::{Image, Layer};
@@ -54,6 +58,8 @@ pub struct Outputs {
     pub annotations: Vec<Annotation>,
     /// What is stated of it beside it.
     pub attestations: Attestations,
+    /// Sign what was pushed.
+    pub sign_key: Option<Arc<SigningKey>>,
     /// Not to ask repositories, before the build, whether they would take the image.
     pub skip_push_check: bool,
     /// Say what its layers are, once it is made.

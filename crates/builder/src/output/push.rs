@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::Finished;
-use crate::engine::{Engine, registry_error, thrown};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::image::{Image, Layer};
+use crate::waiting::{cancelled, registry_error};
 
 /// What the subject of an error begins with that is about where a blob comes from.
 const PULL: &str = "pull ";
@@ -132,7 +133,7 @@ impl Uploads {
         runtime.block_on(async {
             tokio::select! {
                 biased;
-                signal = thrown(&cancel) => Err(Error::ended_by(signal)),
+                signal = cancelled(&cancel) => Err(Error::ended_by(signal)),
                 outcome = self.complete(media_type, manifest) => outcome,
             }
         })

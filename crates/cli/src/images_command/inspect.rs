@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use images::{InspectedLayer, Inspection, Subject, Tally};
 use oci::{Descriptor, ImageConfig, Platform};
+use report::text;
 
 use super::{client, finish, runtime, told};
 use crate::registry_args::RegistryArgs;
-use crate::terminal::{human_bytes, print_result};
+use crate::terminal::print_result;
 
 /// What `inspect` is told.
 #[derive(Debug, Args)]
@@ -84,7 +85,7 @@ fn short(text: &str) -> String {
 
 fn tally(tally: Tally) -> String {
     let noun = if tally.paths == 1 { "path" } else { "paths" };
-    format!("{} {noun}, {}", tally.paths, human_bytes(tally.bytes))
+    format!("{} {noun}, {}", tally.paths, text::bytes(tally.bytes))
 }
 
 fn member(descriptor: &Descriptor) -> String {
@@ -128,7 +129,7 @@ fn text(image: &Inspection) -> String {
         1 => "1 layer".to_owned(),
         count => format!("{count} layers"),
     };
-    let (size, unpacked) = (human_bytes(image.size), human_bytes(image.unpacked));
+    let (size, unpacked) = (text::bytes(image.size), text::bytes(image.unpacked));
     line("size", format!("{size} in {count}, {unpacked} unpacked"));
     line("contents", tally(image.contents));
     line("hidden", format!("{} that later layers change or remove", tally(image.hidden)));
@@ -148,7 +149,7 @@ fn text(image: &Inspection) -> String {
     if !image.files.is_empty() {
         out.push_str("\nbiggest files\n");
         for file in &image.files {
-            let _ = writeln!(out, "{:>10}  layer {:<3} {}", human_bytes(file.size), file.layer, file.path);
+            let _ = writeln!(out, "{:>10}  layer {:<3} {}", text::bytes(file.size), file.layer, file.path);
         }
     }
     out
@@ -182,10 +183,10 @@ fn settings(config: &ImageConfig) -> Vec<(&'static str, String)> {
 }
 
 fn describe(out: &mut String, number: usize, layer: &InspectedLayer) {
-    let mut size = human_bytes(layer.size);
+    let mut size = text::bytes(layer.size);
     match layer.unpacked {
         Some(unpacked) => {
-            let _ = write!(size, ", {} unpacked", human_bytes(unpacked));
+            let _ = write!(size, ", {} unpacked", text::bytes(unpacked));
         }
         None => size.push_str(", not looked into"),
     }
@@ -206,12 +207,12 @@ fn describe(out: &mut String, number: usize, layer: &InspectedLayer) {
         }
     }
     if changes.hidden.bytes > 0 {
-        parts.push(format!("hides {}", human_bytes(changes.hidden.bytes)));
+        parts.push(format!("hides {}", text::bytes(changes.hidden.bytes)));
     }
     let parts = if parts.is_empty() { "changes nothing".to_owned() } else { parts.join("; ") };
     let _ = writeln!(out, "     {parts}");
     for file in &changes.files {
-        let _ = writeln!(out, "     + {:>8}  {}", human_bytes(file.size), file.path);
+        let _ = writeln!(out, "     + {:>8}  {}", text::bytes(file.size), file.path);
     }
     for path in &changes.gone {
         let _ = writeln!(out, "     -           {path}");

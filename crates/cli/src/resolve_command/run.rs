@@ -298,14 +298,9 @@ impl<'a> Session<'a> {
         self.prepare(&terminal)?;
         let cancel = self.cancel.clone();
         let done = self.runtime()?.block_on(async move {
-            let cancelled = async {
-                while !cancel.is_cancelled() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
             tokio::select! {
                 done = work => Some(done),
-                () = cancelled => None,
+                _ = builder::cancelled(&cancel) => None,
             }
         });
         self.check_cancel()?;
