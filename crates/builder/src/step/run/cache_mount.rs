@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use cache::KeptMount;
 use dockerfile::mount::{Cache, Sharing};
@@ -38,6 +38,9 @@ use crate::step::{Place, Surroundings, located};
 
 /// How often a cache that somebody else uses is tried again.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// How long it is waited for before that is told: what only takes a moment is no news.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A cache that a RUN wants.
 pub(super) struct CacheRequest {
@@ -245,10 +248,11 @@ impl CacheLock {
         let engine = around.engine;
         let directory = place(request, 0)?;
         let lock = open(&directory.join("lock"))?;
-        let mut told = false;
-        let mut wait = |lock: &File, operation| {
-            while !try_lock(lock, operation)? {
-                if !std::mem::replace(&mut told, true) {
+        let data = directory.join("data");
+        let (mut told, start) = (false, Instant::now());
+        let mut wait = |lock: &File, operation, is_done: &dyn Fn() -> bool| {
+            while !try_lock(lock, operation)? && !is_done() {
+                if start.elapsed() > PATIENCE && !std::mem::replace(&mut told, true) {
                     let text = format!("waiting for the cache {}, which another RUN uses", request.id);
                     engine.report(Warning::new(text).at(request.span).into());
                 }
@@ -260,16 +264,17 @@ impl CacheLock {
             Ok(())
         };
         loop {
-            wait(&lock, operation)?;
+            wait(&lock, operation, &|| false)?;
             // What a killed build had is being brought back.
             let in_use = open(&directory.join("in-use"))?;
-            wait(&in_use, operation)?;
+            wait(&in_use, operation, &|| false)?;
             drop(in_use);
-            if directory.join("data").is_dir() {
+            if data.is_dir() {
                 return Ok(CacheLock { directory, _lock: lock });
             }
-            // One that is made is nobody else's yet.
-            wait(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            // One that is made is nobody else's yet. Of several that come for it, one makes it and may use it at once, and
+            // then the others need not have it alone; flock(2) takes from who asks in vain what it had.
+            wait(&lock, FlockOperation::NonBlockingLockExclusive, &|| data.is_dir())?;
             fill(around, request, &directory)?;
         }
     }
