@@ -1,6 +1,7 @@
 //! Whole images from outside: what `docker manifest` and skopeo make of what we made, and the other way round.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -182,6 +183,43 @@ fn several_platforms_make_an_index() -> Result<()> {
     let refused = build("windows/amd64")?;
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("an image for windows/amd64 cannot be built"), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
+fn what_does_not_depend_on_the_platform_is_done_once() -> Result<()> {
+    let program = Bako::built()?;
+    let registry = Registry::ours(&program)?;
+    let base = bases::busybox(&program, &registry)?;
+    let folder = tempfile::tempdir()?;
+    let dockerfile = format!(
+        "FROM --platform=$BUILDPLATFORM {base} AS build\n\
+         RUN head -c 16 /dev/urandom > /once\n\
+         ARG TARGETARCH\n\
+         RUN echo $TARGETARCH > /each\n\
+         FROM scratch\n\
+         COPY --from=build /once /\n\
+         COPY --from=build /each /\n"
+    );
+    fs::write(folder.path().join("Dockerfile"), dockerfile)?;
+    let kept = registry.reference("kept");
+    for (name, cached) in [("plain", &[][..]), ("cached", &["--cache", "--cache-repo", &kept])] {
+        let reference = registry.reference(&format!("{name}:1"));
+        let mut build = program.build(folder.path());
+        build.args(["--destination", &reference, "--platform", "linux/arm64,linux/s390x,linux/amd64"]);
+        build.args(cached).arg("--work-dir").arg(folder.path()).env("SOURCE_DATE_EPOCH", "1700000000");
+        finish(&mut build)?.success()?;
+        let index = registry.manifest(name, "1")?;
+        let members = index["manifests"].as_array().context("an index has members")?;
+        let mut layers: [BTreeSet<String>; 2] = Default::default();
+        for member in members {
+            let manifest = registry.manifest(name, member["digest"].as_str().context("a digest")?)?;
+            for (layer, seen) in layers.iter_mut().enumerate() {
+                seen.insert(manifest["layers"][layer]["digest"].as_str().context("a digest")?.to_owned());
+            }
+        }
+        assert_eq!(layers.map(|seen| seen.len()), [1, 3], "{name}");
+    }
     Ok(())
 }
 

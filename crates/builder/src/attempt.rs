@@ -11,7 +11,6 @@ use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, StageName, Warning};
 use crate::forecast::Forecast;
-use crate::image::Layer;
 use crate::jobs::Seat;
 use crate::layer_cache::{LayerCache, base_layers};
 use crate::making::Making;
@@ -30,9 +29,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) uploads: Mutex<Uploads>,
     /// What is known of stages before they are built, where a cache is asked.
     pub(crate) forecasts: BTreeMap<usize, Forecast>,
-    /// Steps that several stages have, by their definitions; what comes of each that is done. One stage carries it out.
+    /// Steps that several stages have, by their definitions. One stage carries each out.
     pub(crate) common: BTreeSet<Key>,
-    pub(crate) joined: Mutex<BTreeMap<Key, Layer>>,
     /// What has gone wrong first; what goes wrong later does so for that reason.
     failure: Mutex<Option<Error>>,
 }
@@ -54,7 +52,6 @@ impl<'a> Attempt<'a> {
             uploads: Mutex::new(engine.uploads()),
             forecasts: BTreeMap::new(),
             common: BTreeSet::new(),
-            joined: Mutex::default(),
             failure: Mutex::default(),
         }
     }
@@ -76,7 +73,14 @@ impl<'a> Attempt<'a> {
     fn build_stages(&mut self) -> Result<()> {
         let engine = self.engine;
         match &engine.layer_cache {
-            None => self.side_by_side(&self.plan.needed.iter().copied().collect())?,
+            None => {
+                let needed = self.plan.needed.iter().copied().collect();
+                if engine.member.family.has_several && self.plan.names_platforms() {
+                    self.foresee_for_others()?;
+                    self.common = self.common(&needed);
+                }
+                self.side_by_side(&needed)?;
+            }
             Some(cache) => {
                 self.foresee(cache)?;
                 let needed = self.needed()?;
@@ -98,7 +102,8 @@ impl<'a> Attempt<'a> {
 
     /// Builds stages, each in a thread of its own. The first that fails ends the others.
     fn side_by_side(&self, wanted: &BTreeSet<usize>) -> Result<()> {
-        let (jobs, platform) = (self.engine.jobs, self.engine.member.as_ref().map_or(0, |one| one.number));
+        let member = self.engine.member;
+        let (jobs, platform) = (&member.family.jobs, member.number);
         jobs.announce(wanted.iter().map(|number| (platform, *number)));
         std::thread::scope(|scope| {
             for &number in wanted {
@@ -151,7 +156,7 @@ impl<'a> Attempt<'a> {
     pub(crate) fn name(&self, number: usize) -> Arc<StageName> {
         Arc::new(StageName {
             name: self.plan.stage_name(number),
-            platform: self.engine.member.as_ref().map(|member| member.platform.clone()),
+            platform: self.engine.member.family.has_several.then(|| self.plan.platform.to_string()),
             is_one_of_several: self.plan.needed.len() > 1,
         })
     }

@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 use crate::attempt::Attempt;
 use crate::attestation;
 use crate::checks::{Checks, obey_syntax};
-use crate::engine::{Engine, Member};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Event, Warning};
-use crate::jobs::Jobs;
+use crate::family::{Family, Member};
 use crate::options::Options;
 use crate::output::{Finished, check_annotations};
 use crate::plan::Plan;
@@ -38,19 +38,14 @@ pub struct Outcome {
 /// Builds the target stage and brings it to every output. Nothing has a name anywhere until all of it is
 /// there; what is on disk is removed, whatever the outcome.
 pub fn build(options: &Options, runtime: Handle) -> Result<Outcome> {
-    build_member(options, runtime, &Jobs::new(options.jobs()), None)
+    build_member(options, runtime, Member::first(&Family::of_one(options)?))
 }
 
-/// The same for one of several platforms, which share the jobs.
-pub(crate) fn build_member(
-    options: &Options,
-    runtime: Handle,
-    jobs: &Jobs,
-    member: Option<Member>,
-) -> Result<Outcome> {
+/// The same for one of several platforms.
+pub(crate) fn build_member(options: &Options, runtime: Handle, member: Member<'_>) -> Result<Outcome> {
     let outputs = &options.outputs;
     check_annotations(&outputs.annotations, outputs.format, outputs.in_index)?;
-    let built = with_plan(options, runtime, (jobs, member), |engine, plan, checks| {
+    let built = with_plan(options, runtime, member, |engine, plan, checks| {
         plan.refuse_what_cannot_be_done(engine)?;
         if engine.layer_cache.is_none() {
             engine.end_to_check_destinations(engine.begin_to_check_destinations())?;
@@ -71,7 +66,8 @@ pub(crate) fn build_member(
 
 /// Says what a build would do, and does nothing of it. The options must have a cache, if one with nothing in it.
 pub fn plan(options: &Options, runtime: Handle) -> Result<Vec<PlannedStage>> {
-    with_plan(options, runtime, (&Jobs::new(options.jobs()), None), |engine, plan, checks| {
+    let family = Family::of_one(options)?;
+    with_plan(options, runtime, Member::first(&family), |engine, plan, checks| {
         let cache = engine.layer_cache.as_ref().ok_or_else(|| Error::new("a plan needs a cache"))?;
         let mut attempt = Attempt::new(engine, plan, checks);
         attempt.foresee(cache)?;
@@ -121,7 +117,7 @@ fn execute<'a>(engine: &'a Engine<'a>, plan: &'a Plan<'a>, checks: &'a Checks<'a
 fn with_plan<T>(
     options: &Options,
     runtime: Handle,
-    whose: (&Jobs, Option<Member>),
+    member: Member<'_>,
     work: impl for<'a> FnOnce(&'a Engine<'a>, &'a Plan<'a>, &'a Checks<'a>) -> Result<T>,
 ) -> Result<(T, Timings)> {
     if options.platform.os == "windows" {
@@ -160,7 +156,7 @@ fn with_plan<T>(
     checks.stages(&graph, &scope, &needed)?;
 
     sources::check(&options.contexts)?;
-    let engine = Engine::new(options, runtime, whose, scope)?;
+    let engine = Engine::new(options, runtime, member, scope)?;
     let plan = Plan {
         dockerfile: &dockerfile,
         graph: &graph,

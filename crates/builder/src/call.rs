@@ -9,8 +9,8 @@ use crate::checks::{Checks, obey_syntax};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::Warning;
+use crate::family::{Family, Member};
 use crate::image::Image;
-use crate::jobs::Jobs;
 use crate::options::Options;
 
 /// Tells what the lints find in the file and in the stages that the target needs. Only configs of bases are
@@ -23,8 +23,8 @@ pub fn check(options: &Options, runtime: Handle) -> Result<()> {
     let graph = Graph::new(&dockerfile, &scope, &options.contexts, &options.platform.to_string())?;
     let needed = graph.reachable(graph.target(options.target.as_deref())?)?;
     checks.stages(&graph, &scope, &needed)?;
-    let jobs = Jobs::new(options.jobs());
-    let engine = Engine::new(options, runtime, (&jobs, None), scope)?;
+    let family = Family::of_one(options)?;
+    let engine = Engine::new(options, runtime, Member::first(&family), scope)?;
     for number in needed {
         let node = &graph.nodes[number];
         let Origin::Image(reference) = &node.base else { continue };

@@ -20,9 +20,9 @@ use crate::context::{BUILD_CONTEXT, Fetching};
 use crate::copy::{Destination, DirectorySource, Look, Plan};
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
+use crate::family::Member;
 use crate::fetch::{Fetcher, is_blob};
 use crate::image::{Image, Layer, LayerOrigin, Made};
-use crate::jobs::Jobs;
 use crate::layer_cache::LayerCache;
 use crate::layout_image;
 use crate::new_layer::NewLayer;
@@ -39,10 +39,8 @@ use crate::waiting::{registry_error, wait};
 pub(crate) struct Engine<'a> {
     pub(crate) options: &'a Options,
     pub(crate) runtime: Handle,
-    /// How much is done at once, and whose turn it is.
-    pub(crate) jobs: &'a Jobs,
-    /// Which of several platforms this build is for.
-    pub(crate) member: Option<Member>,
+    /// Which of the builds for several platforms it is.
+    pub(crate) member: Member<'a>,
     /// What ends the stages: a signal, or one of them that has failed.
     cancel: Cancel,
     /// What stages want at the same time, and one of them does.
@@ -51,8 +49,6 @@ pub(crate) struct Engine<'a> {
     /// Values of the ARGs before the first FROM, of the caller's, and of those the platform gives.
     pub(crate) globals: GlobalScope,
     created: String,
-    /// What this build makes.
-    store: Store,
     /// What it gets from elsewhere: in the cache directory, if there is one.
     base_store: Store,
     fetcher: Fetcher,
@@ -78,14 +74,6 @@ pub(crate) struct Engine<'a> {
     added: Mutex<Vec<(AddKey, Arc<[Added]>)>>,
 }
 
-/// Which of several platforms a build is for.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    /// In the order asked for.
-    pub(crate) number: usize,
-    pub(crate) platform: String,
-}
-
 /// Which ADD it is: its stage, where it stands, and what it comes to.
 pub(crate) type AddKey = (usize, Span, String);
 
@@ -102,7 +90,7 @@ impl<'a> Engine<'a> {
     pub(crate) fn new(
         options: &'a Options,
         runtime: Handle,
-        (jobs, member): (&'a Jobs, Option<Member>),
+        member: Member<'a>,
         globals: GlobalScope,
     ) -> Result<Self> {
         if let Some(name) = options.build_args.get(HOSTNAME_ARGUMENT) {
@@ -113,10 +101,9 @@ impl<'a> Engine<'a> {
                 )));
             }
         }
-        let store = Store::open(&options.work_dir.path().join("store")).during("work directory")?;
         let base_store = match &options.cache_dir {
             Some(directory) => Store::open(directory).during("cache directory")?,
-            None => store.clone(),
+            None => member.family.store.clone(),
         };
         let cancel = options.cancel.child();
         let fetcher = Fetcher::new(
@@ -130,14 +117,12 @@ impl<'a> Engine<'a> {
         Ok(Engine {
             options,
             runtime,
-            jobs,
             member,
             cancel,
             once: Once::default(),
             timings: Timings::default(),
             globals,
             created: rfc3339(options.now),
-            store,
             base_store,
             fetcher,
             context: OnceLock::new(),
@@ -161,7 +146,7 @@ impl<'a> Engine<'a> {
 
     /// Where layers of this build are.
     pub(crate) fn store(&self) -> &Store {
-        &self.store
+        &self.member.family.store
     }
 
     /// Where layers from elsewhere are.
@@ -319,7 +304,7 @@ impl<'a> Engine<'a> {
 
     /// What a layer says, if that is known without reading it.
     pub(crate) fn index(&self, layer: &Layer) -> Option<LayerIndex> {
-        self.store.index(layer.diff_id).or_else(|| self.base_store.index(layer.diff_id))
+        self.store().index(layer.diff_id).or_else(|| self.base_store.index(layer.diff_id))
     }
 
     /// True if what a layer says is known without reading it.
@@ -329,7 +314,7 @@ impl<'a> Engine<'a> {
 
     /// The file with what a layer says, if that is known.
     pub(crate) fn index_file(&self, diff_id: DiffId) -> Option<PathBuf> {
-        self.store.index_file(diff_id).or_else(|| self.base_store.index_file(diff_id))
+        self.store().index_file(diff_id).or_else(|| self.base_store.index_file(diff_id))
     }
 
     /// Learns from caches what these layers say.
@@ -403,7 +388,7 @@ impl<'a> Engine<'a> {
                 }
                 Ok(path)
             }
-            LayerOrigin::Built => self.store.blob(descriptor.digest, descriptor.size).ok_or_else(|| {
+            LayerOrigin::Built => self.store().blob(descriptor.digest, descriptor.size).ok_or_else(|| {
                 Error::new(format!("layer {} is gone from the work directory", descriptor.digest))
             }),
         }

@@ -95,6 +95,24 @@ impl Attempt<'_> {
         let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
         cache.tell_unknown_stages(&*engine.options.report, &names);
         let destinations = engine.begin_to_check_destinations();
+        let mut forecasts = self.look_ahead(Some(cache))?;
+        self.ask(cache, &mut forecasts)?;
+        engine.end_to_check_destinations(destinations)?;
+        if engine.options.explain {
+            self.explain(cache, &forecasts)?;
+        }
+        self.forecasts = forecasts;
+        Ok(())
+    }
+
+    /// Looks ahead only to learn what the builds for other platforms do as well.
+    pub(crate) fn foresee_for_others(&mut self) -> Result<()> {
+        self.forecasts = self.look_ahead(None)?;
+        Ok(())
+    }
+
+    fn look_ahead(&mut self, cache: Option<&LayerCache>) -> Result<BTreeMap<usize, Forecast>> {
+        let engine = self.engine;
         engine.pull_ahead(self.images())?;
         let mut forecasts: BTreeMap<usize, Forecast> = BTreeMap::new();
         for &number in self.plan.needed {
@@ -109,18 +127,15 @@ impl Attempt<'_> {
                 Err(error) => {
                     engine.check_cancel()?;
                     let name = self.plan.stage_name(number);
-                    engine
-                        .report(Event::Note(format!("stage {name} is not looked for in the cache: {error}")));
+                    let what = match cache {
+                        Some(_) => "looked for in the cache",
+                        None => "compared with those for other platforms",
+                    };
+                    engine.report(Event::Note(format!("stage {name} is not {what}: {error}")));
                 }
             }
         }
-        self.ask(cache, &mut forecasts)?;
-        engine.end_to_check_destinations(destinations)?;
-        if engine.options.explain {
-            self.explain(cache, &forecasts)?;
-        }
-        self.forecasts = forecasts;
-        Ok(())
+        Ok(forecasts)
     }
 
     /// The images of registries that will be asked for, as far as they are named.
@@ -154,7 +169,7 @@ impl Attempt<'_> {
 
     fn forecast(
         &self,
-        cache: &LayerCache,
+        cache: Option<&LayerCache>,
         number: usize,
         forecasts: &BTreeMap<usize, Forecast>,
     ) -> Result<Forecast> {
@@ -169,7 +184,7 @@ impl Attempt<'_> {
         };
         let triggered = triggers(&mut stage)?;
         let (start, root) = (stage.image.clone(), stage.root_key());
-        let mut anew = cache.leaves_out(&name, number);
+        let mut anew = cache.is_some_and(|cache| cache.leaves_out(&name, number));
         let is_anew = anew;
         // What is made on something new is found by what that has come to, and not by how it is made.
         anew |= base.is_some_and(|base| forecasts[&base].anew);
@@ -202,12 +217,12 @@ impl Attempt<'_> {
                     };
                     stage.lineage.definition = definition;
                     stage.image.push_history(self.engine.created(), created_by, false);
-                    let options = cache.options();
-                    let is_kept = match instruction.kind {
-                        InstructionKind::Run(_) => options.run_layers,
-                        InstructionKind::Workdir(_) => options.run_layers || options.copy_layers,
-                        _ => options.copy_layers,
-                    };
+                    let is_kept =
+                        cache.map(LayerCache::options).is_some_and(|options| match instruction.kind {
+                            InstructionKind::Run(_) => options.run_layers,
+                            InstructionKind::Workdir(_) => options.run_layers || options.copy_layers,
+                            _ => options.copy_layers,
+                        });
                     let files = Files {
                         number: stage.lineage.steps,
                         step,
@@ -388,14 +403,18 @@ impl Attempt<'_> {
         Ok(awaited)
     }
 
-    /// The definitions of steps that several stages have to carry out.
+    /// The definitions of steps that several stages have to carry out: those of this build, and whatever the builds for
+    /// other platforms may have as well.
     pub(crate) fn common(&self, needed: &BTreeSet<usize>) -> BTreeSet<Key> {
         let (mut seen, mut common) = (BTreeSet::new(), BTreeSet::new());
+        let has_others = self.engine.member.family.has_several;
         for number in needed {
             let Some(forecast) = self.forecasts.get(number) else { continue };
             for (position, step) in forecast.steps.iter().enumerate() {
                 let files = step.files.as_ref().filter(|files| !forecast.has(position, files));
-                common.extend(files.and_then(|files| files.definition).filter(|key| !seen.insert(*key)));
+                common.extend(
+                    files.and_then(|files| files.definition).filter(|key| !seen.insert(*key) || has_others),
+                );
             }
         }
         common

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod event;
 mod explain;
+mod family;
 mod fetch;
 mod forecast;
 mod image;

@@ -197,14 +197,16 @@ impl<'m, 'a> Making<'m, 'a> {
         let Some(definition) = definition.filter(|key| self.attempt.common.contains(key)) else {
             return self.carry_out(stage, instruction, known);
         };
-        self.engine.once.alone(format!("step {}", definition.hex()), || {
-            let made = lock(&self.attempt.joined).get(&definition).cloned();
+        let family = self.engine.member.family;
+        family.steps.alone(definition.hex(), || {
+            let made = lock(&family.made).get(&definition).cloned();
             if let Some(layer) = made {
                 return self.join(stage, instruction, layer);
             }
             self.carry_out(stage, instruction, known)?;
-            let made = stage.image.layers.last().map(|layer| (definition, layer.clone()));
-            lock(&self.attempt.joined).extend(made);
+            // What a cache has may turn out to be damaged, and a later attempt does without.
+            let made = stage.image.layers.last().filter(|layer| layer.is_built());
+            lock(&family.made).extend(made.map(|layer| (definition, layer.clone())));
             Ok(())
         })
     }

@@ -69,6 +69,11 @@ impl Plan<'_> {
         Ok(stages)
     }
 
+    /// True if a stage is for a platform of its own, so that it may be the same whatever the build is for.
+    pub(crate) fn names_platforms(&self) -> bool {
+        self.needed.iter().any(|number| self.graph.nodes[*number].platform.is_some())
+    }
+
     /// True if another stage starts from the same, and needs it in a directory too.
     pub(crate) fn shares_base(&self, number: usize) -> bool {
         let nodes = &self.graph.nodes;

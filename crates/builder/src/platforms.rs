@@ -1,7 +1,7 @@
 //! Several platforms in one go: an image for each, and an index that names them in the order asked for.
 //!
-//! The images are built side by side, each in a work directory of its own, and share `--cache-dir` and the jobs. They
-//! are pushed by their digests; the index alone gets the tags, once all of them are there.
+//! The images are built side by side, each in a work directory of its own; a step that several platforms have is carried
+//! out once. They are pushed by their digests; the index alone gets the tags, once all of them are there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,9 +14,9 @@ use crate::attempt::{STACK, TERMINATE};
 use crate::attestation::{Attestations, Recorder};
 use crate::build::{Outcome, build_member};
 use crate::context::Fetching;
-use crate::engine::{Member, check_destinations};
+use crate::engine::check_destinations;
 use crate::error::{Context, Error, Result};
-use crate::jobs::Jobs;
+use crate::family::{Family, Member};
 use crate::once::lock;
 use crate::options::Options;
 use crate::output::{
@@ -113,14 +113,13 @@ fn build_members(
 ) -> Result<(Vec<Outcome>, Timings)> {
     let outputs = &options.outputs;
     let destinations = by_digest(&outputs.destinations)?;
-    let (jobs, cancel) = (Jobs::new(options.jobs()), options.cancel.child());
+    let (family, cancel) = (Family::new(options, platforms)?, options.cancel.child());
     let timings = Timings::default();
     let failure: Mutex<Option<Error>> = Mutex::default();
     let mut built: Vec<Option<Outcome>> = platforms.iter().map(|_| None).collect();
-    let is_one_of_several = platforms.len() > 1;
     std::thread::scope(|scope| {
         for ((number, platform), built) in platforms.iter().enumerate().zip(&mut built) {
-            let (jobs, cancel, timings, failure) = (&jobs, &cancel, &timings, &failure);
+            let (family, cancel, timings, failure) = (&family, &cancel, &timings, &failure);
             let destinations = destinations.clone();
             let work = move || {
                 let recorder = Arc::new(Recorder::new(options.report.clone()));
@@ -147,8 +146,7 @@ fn build_members(
                     report: recorder,
                     ..options.clone()
                 };
-                let member = Member { number, platform: platform.to_string() };
-                build_member(&options, runtime.clone(), jobs, Some(member).filter(|_| is_one_of_several))
+                build_member(&options, runtime.clone(), Member { family, number })
             };
             let thread = std::thread::Builder::new().name(platform.to_string()).stack_size(STACK);
             let spawned = thread.spawn_scoped(scope, move || match work() {
@@ -157,7 +155,7 @@ fn build_members(
                     *built = Some(outcome);
                 }
                 Err(error) => {
-                    let message = match is_one_of_several {
+                    let message = match family.has_several {
                         true => format!("{platform}: {}", error.message),
                         false => error.message,
                     };
