@@ -7,7 +7,7 @@ use std::sync::Arc;
 use builder::{Error, Outputs, Push, Report};
 use clap::Args;
 
-use crate::build_command::destinations;
+use crate::build_options::destinations;
 use crate::delivery_args::DeliveryArgs;
 use crate::kaniko::Entry;
 use crate::log_args::LogArgs;

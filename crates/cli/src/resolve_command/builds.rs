@@ -17,7 +17,7 @@ use crate::args::Cli;
 use crate::log_args::{LogFormat, Verbosity};
 use crate::terminal::{Terminal, print_line};
 use crate::values::given;
-use crate::{build_command, session};
+use crate::{build_options, session};
 
 /// What all builds of a run share.
 pub(crate) struct Builds {
@@ -162,7 +162,7 @@ impl Builds {
         })?;
         let work_dir = WorkDir::create(self.work_dir.path()).map_err(|error| error.to_string())?;
         let isolation = self.isolation.clone();
-        let prepared = build_command::prepare(
+        let prepared = build_options::prepare(
             &cli.build,
             Arc::new(work_dir),
             isolation,

@@ -22,7 +22,7 @@ use super::builds::Builds;
 use super::relocate::{self, Errand};
 use crate::terminal::{Terminal, print_line};
 use crate::values::given;
-use crate::{build_command, environment, signals};
+use crate::{build_options, environment, signals};
 
 /// The version of kbld that this behaves as.
 const KBLD_VERSION: &str = "0.42.0";
@@ -213,7 +213,7 @@ impl<'a> Session<'a> {
             let held = signals::hold();
             let work_dir = WorkDir::create(&environment::work_dir(&self.args.work_dir));
             let work_dir = Arc::new(work_dir.map_err(|error| Error::new(error.to_string()))?);
-            self.isolation = Some(build_command::choose(self.args.isolation, &[], work_dir.path()));
+            self.isolation = Some(build_options::choose(self.args.isolation, &[], work_dir.path()));
             if let Err(error) = sandbox::protect_self() {
                 print_line(&format!("warning: this process cannot be hidden from a RUN: {error}"));
             }
