@@ -52,6 +52,10 @@ impl<'m, 'a> Making<'m, 'a> {
         let from = self.plan.dockerfile.stages[self.number].span;
         let forecast = self.attempt.forecasts.get(&self.number);
         let hit = forecast.and_then(|forecast| forecast.hit.as_ref());
+        if let (None, Origin::Stage(base)) = (hit, &self.plan.graph.nodes[self.number].base) {
+            // It begins when what it starts from is there, and is told then.
+            self.attempt.complete(self.seat, *base)?;
+        }
         self.engine.report(Event::Stage { stage: self.name.clone(), base: self.plan.base_name(self.number) });
         let begun = match hit {
             Some(hit) => self.revive(hit),
