@@ -163,17 +163,17 @@ const PODS: &[Pod] = &[
     Pod {
         name: "RuntimeDefault",
         security: Security { seccomp: Seccomp::RuntimeDefault, ..DEFAULT },
-        isolation: "chroot",
+        isolation: "supervised",
     },
     Pod {
         name: "RuntimeDefault, no escalation",
         security: Security { seccomp: Seccomp::RuntimeDefault, no_new_privileges: true, ..DEFAULT },
-        isolation: "chroot",
+        isolation: "supervised",
     },
     Pod {
         name: "RuntimeDefault, read-only root",
         security: Security { seccomp: Seccomp::RuntimeDefault, read_only: true, ..DEFAULT },
-        isolation: "chroot",
+        isolation: "supervised",
     },
     Pod {
         name: "podman's default",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use builder::WorkDir;
 use clap::ValueEnum;
-use sandbox::{Failure, NamespacesPlan, Probe, Refusal};
+use sandbox::{Choice, Failure, NamespacesPlan, Probe, Refusal};
 use serde_json::{Value, json};
 
 use crate::{environment, terminal};
@@ -33,17 +33,7 @@ pub(crate) fn run(work_dir: Option<PathBuf>, format: ProbeFormat) -> ExitCode {
         ProbeFormat::Text => probe.to_string(),
         ProbeFormat::Json => format!("{:#}", as_json(&probe)),
     });
-    if best(&probe).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The isolation that a RUN gets.
-fn best(probe: &Probe) -> Option<&'static str> {
-    match probe {
-        Probe { ns: Ok(_), .. } => Some("ns"),
-        Probe { chroot: Ok(()), .. } => Some("chroot"),
-        Probe { supervised: Ok(()), .. } => Some("supervised"),
-        _ => None,
-    }
+    if probe.best().is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn as_json(probe: &Probe) -> Value {
@@ -56,7 +46,7 @@ fn as_json(probe: &Probe) -> Value {
         Err(refusal) => refused(std::slice::from_ref(refusal)),
     };
     json!({
-        "isolation": best(probe),
+        "isolation": probe.best().map(Choice::name),
         "ns": ns,
         "chroot": simple(&probe.chroot),
         "supervised": simple(&probe.supervised),

@@ -20,15 +20,26 @@ use crate::user_namespace;
 pub enum Choice {
     /// `ns`.
     Ns,
-    /// `chroot`.
-    Chroot,
     /// `supervised`.
     Supervised,
+    /// `chroot`.
+    Chroot,
 }
 
 impl Choice {
-    /// All of them, the best first.
-    pub const ALL: [Choice; 3] = [Choice::Ns, Choice::Chroot, Choice::Supervised];
+    /// All of them, the best first. A chroot is the last: what runs in it has no `/proc`, without which programs do not
+    /// find their own files (a JVM, .NET), and it keeps nothing from root.
+    pub const ALL: [Choice; 3] = [Choice::Ns, Choice::Supervised, Choice::Chroot];
+
+    /// As the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Ns => "ns",
+            Choice::Supervised => "supervised",
+            Choice::Chroot => "chroot",
+        }
+    }
 }
 
 /// What every isolation answered.
@@ -36,10 +47,22 @@ impl Choice {
 pub struct Probe {
     /// `ns`: the way in which it works, or every way that was refused.
     pub ns: Result<NamespacesPlan, Vec<Refusal>>,
-    /// `chroot`: whether it works.
-    pub chroot: Result<(), Refusal>,
     /// `supervised`: whether it works.
     pub supervised: Result<(), Refusal>,
+    /// `chroot`: whether it works.
+    pub chroot: Result<(), Refusal>,
+}
+
+impl Probe {
+    /// The best of those that work, which is what [`choose`] takes if any would do.
+    #[must_use]
+    pub fn best(&self) -> Option<Choice> {
+        Choice::ALL.into_iter().find(|choice| match choice {
+            Choice::Ns => self.ns.is_ok(),
+            Choice::Supervised => self.supervised.is_ok(),
+            Choice::Chroot => self.chroot.is_ok(),
+        })
+    }
 }
 
 /// Why an isolation does not work.
@@ -66,8 +89,8 @@ pub fn probe(work_dir: &Path) -> Probe {
     let work_dir = &absolute(work_dir);
     Probe {
         ns: probe_namespaces(work_dir),
-        chroot: probe_chroot(work_dir),
         supervised: probe_supervised(work_dir),
+        chroot: probe_chroot(work_dir),
     }
 }
 
@@ -78,22 +101,21 @@ pub fn probe(work_dir: &Path) -> Probe {
 pub fn choose(choices: &[Choice], work_dir: &Path) -> Result<Box<dyn Isolation>, ChooseError> {
     let work_dir = &absolute(work_dir);
     let mut refusals = Vec::new();
-    if choices.contains(&Choice::Ns) {
-        match probe_namespaces(work_dir).and_then(|plan| enter(plan).map_err(|refusal| vec![refusal])) {
-            Ok(plan) => return Ok(Box::new(Namespaces::new(plan))),
+    for choice in Choice::ALL.into_iter().filter(|choice| choices.contains(choice)) {
+        let tried: Result<Box<dyn Isolation>, Vec<Refusal>> = match choice {
+            Choice::Ns => probe_namespaces(work_dir)
+                .and_then(|plan| enter(plan).map_err(|refusal| vec![refusal]))
+                .map(|plan| Box::new(Namespaces::new(plan)) as _),
+            Choice::Supervised => probe_supervised(work_dir)
+                .map(|()| Box::new(Supervised) as _)
+                .map_err(|refusal| vec![refusal]),
+            Choice::Chroot => {
+                probe_chroot(work_dir).map(|()| Box::new(Chroot) as _).map_err(|refusal| vec![refusal])
+            }
+        };
+        match tried {
+            Ok(isolation) => return Ok(isolation),
             Err(refused) => refusals.extend(refused),
-        }
-    }
-    if choices.contains(&Choice::Chroot) {
-        match probe_chroot(work_dir) {
-            Ok(()) => return Ok(Box::new(Chroot)),
-            Err(refusal) => refusals.push(refusal),
-        }
-    }
-    if choices.contains(&Choice::Supervised) {
-        match probe_supervised(work_dir) {
-            Ok(()) => return Ok(Box::new(Supervised)),
-            Err(refusal) => refusals.push(refusal),
         }
     }
     Err(ChooseError { refusals })
@@ -222,16 +244,16 @@ impl fmt::Display for Probe {
                 }
             }
         }
-        match &self.chroot {
+        match &self.supervised {
             Ok(()) => {
-                f.write_str(
-                    "chroot: works, roots in place, without /proc, /sys and a host name of its own\n",
-                )?;
+                f.write_str("supervised: works, roots in place, system calls answered by a supervisor\n")?;
             }
             Err(refusal) => writeln!(f, "{refusal}")?,
         }
-        match &self.supervised {
-            Ok(()) => f.write_str("supervised: works, roots in place, system calls answered by a supervisor"),
+        match &self.chroot {
+            Ok(()) => {
+                f.write_str("chroot: works, roots in place, without /proc, /sys and a host name of its own")
+            }
             Err(refusal) => refusal.fmt(f),
         }
     }
