@@ -75,7 +75,8 @@ fn docker_and_we_make_the_same_list() -> Result<()> {
         // In one step, in the order of the command line, which here is that of the names.
         let direct = registry.reference(&format!("direct-{format}:1"));
         let mut push = vec!["manifest", "push", &direct, "--tag", "2"];
-        push.extend(members.iter().flat_map(|member| ["--from", member]));
+        let said = format!("linux/arm/v6={}", members[1]);
+        push.extend(["--from", &members[0], "--from", &said, "--from", &members[2]]);
         let one = bako(&program, ours.path(), &push)?;
         let name = format!("direct-{format}");
         assert_eq!(registry.digest(&name, "2")?, one.lines().last().context("a digest")?);
@@ -132,6 +133,26 @@ fn copies_are_what_skopeo_reads_and_makes() -> Result<()> {
     let one = other.reference("one:arm");
     let copied = bako(&program, config, &["copy", "--platform", "linux/arm64", &theirs, &one])?;
     assert_eq!(copied.trim(), registry.digest("a/arm64", "1")?);
+    // An archive in the form of `docker save` has the config, and gets a manifest.
+    let saved = folder.path().join("saved.tar").display().to_string();
+    let skopeo = |arguments: &[&str]| output(Command::new("skopeo").args(arguments));
+    let arm = format!("docker://{arm64}");
+    skopeo(&["copy", "--src-tls-verify=false", &arm, &format!("docker-archive:{saved}:r.example/a:1")])?;
+    let unsaved = other.reference("unsaved:1");
+    for source in [format!("docker-archive:{saved}"), format!("docker-archive:{saved}:r.example/a:1")] {
+        bako(&program, config, &["copy", "--work-dir", &config.display().to_string(), &source, &unsaved])?;
+    }
+    let unsaved = format!("docker://{unsaved}");
+    let configs =
+        [&arm, &unsaved].map(|image| skopeo(&["inspect", "--raw", "--config", "--tls-verify=false", image]));
+    let [arm, read] = configs;
+    assert_eq!(arm?, read?);
+    // skopeo compares layers with the config as it reads them.
+    let checked = format!("dir:{}", folder.path().join("checked").display());
+    skopeo(&["copy", "--src-tls-verify=false", &unsaved, &checked])?;
+    let written = bako(&program, config, &["copy", &list, &format!("docker-archive:{saved}")]);
+    let refused = written.err().context("such archives are not written")?;
+    assert!(format!("{refused:#}").contains("are read and not written"), "{refused:#}");
     Ok(())
 }
 
@@ -286,6 +307,7 @@ fn what_is_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let list = registry.reference("list:1");
     let absent = registry.reference("absent:1");
+    let unknown = format!("linux/m68k={base}");
     bako(&program, folder.path(), &["manifest", "create", &list, &base])?;
     let spec = folder.path().join("spec.yml");
     fs::write(&spec, format!("image: {list}\nmanifests:\n- image: {absent}\n"))?;
@@ -317,6 +339,7 @@ fn what_is_refused() -> Result<()> {
             vec!["manifest", "push", &list, "--type", "docker", "--annotation", "a=b"],
             "does not support annotations; use --type oci instead".to_owned(),
         ),
+        (vec!["manifest", "push", &list, "--from", &unknown], "there is no platform linux/m68k".to_owned()),
         (vec!["manifest", "rm", &absent], format!("No such manifest: {absent}")),
         (vec!["digest", &absent], "not found".to_owned()),
         (vec!["copy", &absent, "oci:/nowhere/x"], "".to_owned()),

@@ -42,7 +42,8 @@ impl<R: Read + AsFd> Read for Patient<'_, R> {
     }
 }
 
-fn check(cancel: &Cancel) -> io::Result<()> {
+/// An error once the build is told to end.
+pub(crate) fn check(cancel: &Cancel) -> io::Result<()> {
     match cancel.signal() {
         Some(signal) => Err(io::Error::other(format!("ended by signal {signal}"))),
         None => Ok(()),

@@ -1,13 +1,16 @@
 //! Copies: an image, or an index with all its images, from one location to another.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use layout::Layout;
-use oci::{Descriptor, Digest, ManifestOrIndex, Platform};
+use oci::{Descriptor, Digest, ImageFormat, ManifestOrIndex, Platform};
 use registry::Client;
 
-use crate::place::{pack, unpack};
+use crate::place::pack;
+use crate::unpack::{ArchiveKind, unpack};
 use crate::{Error, Location, Place, Result};
 
 /// What of an index is copied.
@@ -33,10 +36,22 @@ pub async fn copy(
     selection: &Selection,
     work: &Path,
 ) -> Result<Digest> {
+    if let Location::DockerArchive(..) = to {
+        return Err(Error::new(format!(
+            "{to}: such archives are read and not written; use oci-archive:FILE, which docker load reads since version 25"
+        )));
+    }
     let source = match from {
         Location::Registry(reference) => Place::Registry(client.clone(), reference.clone()),
         Location::Layout(dir, name) => Place::Layout(Layout::open(dir)?, name.clone()),
-        Location::Archive(file, name) => Place::Layout(unpack(file, &work.join("from"))?, name.clone()),
+        Location::Archive(file, name) => {
+            let layout = unpacked(file.clone(), None, work.join("from")).await?;
+            Place::Layout(layout, name.clone())
+        }
+        Location::DockerArchive(file, name) => {
+            let layout = unpacked(file.clone(), Some(name.clone()), work.join("from")).await?;
+            Place::Layout(layout, None)
+        }
     };
     let destination = match to {
         Location::Registry(reference) => {
@@ -46,7 +61,9 @@ pub async fn copy(
             Place::Registry(client.clone(), reference.clone())
         }
         Location::Layout(dir, name) => Place::Layout(Layout::create(dir)?, name.clone()),
-        Location::Archive(_, name) => Place::Layout(Layout::create(work.join("to"))?, name.clone()),
+        Location::Archive(_, name) | Location::DockerArchive(_, name) => {
+            Place::Layout(Layout::create(work.join("to"))?, name.clone())
+        }
     };
     let mut root = source.root().await?;
     if let Selection::Platform(platform) = selection {
@@ -65,6 +82,27 @@ pub async fn copy(
         pack(layout, file)?;
     }
     Ok(digest)
+}
+
+/// Unpacks an archive on a thread for such work, which ends if nobody waits for it any more. What `docker` holds is the
+/// name of an image in an archive of `docker save`; without it the archive is one of a layout.
+async fn unpacked(file: PathBuf, docker: Option<Option<String>>, dir: PathBuf) -> Result<Layout> {
+    let waiting = Arc::new(());
+    let waited_for = Arc::downgrade(&waiting);
+    let interrupted = move || match waited_for.strong_count() {
+        0 => Err(io::Error::other("nobody waits for it any more")),
+        _ => Ok(()),
+    };
+    let work = tokio::task::spawn_blocking(move || {
+        let kind = match &docker {
+            Some(name) => ArchiveKind::Docker(name.as_deref()),
+            None => ArchiveKind::Oci,
+        };
+        unpack(&file, kind, ImageFormat::Oci, &dir, &interrupted)
+    });
+    let outcome = work.await;
+    drop(waiting);
+    outcome.map_err(|_| Error::new("unpacking ended without a result"))?
 }
 
 /// Brings everything that a manifest or index needs, but not itself.

@@ -44,3 +44,14 @@ pub(crate) fn during(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> 
     let what = what.into();
     move |source| Error::Io { what, source }
 }
+
+/// An error with its causes, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}

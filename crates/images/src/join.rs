@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci::{Descriptor, Digest, ManifestOrIndex, Platform, Reference};
+use oci::{Descriptor, Digest, Index, ManifestOrIndex, Platform, Reference};
 use registry::Client;
 use serde::Deserialize;
 
@@ -24,16 +24,41 @@ pub enum Members {
     Indexes,
 }
 
-/// Fetches an image for a list: its manifest, and from its config what it is for. Of an index, all of its members.
-pub async fn gather(client: &Client, reference: &Reference, members: Members) -> Result<Vec<Stored>> {
-    let reference = full(reference);
+/// An image that is to be a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it is.
+    pub reference: Reference,
+    /// What it may be.
+    pub members: Members,
+    /// What it is for, if that is known. An image is then not asked, and of an index only what is for this platform is
+    /// taken, with its attestations.
+    pub platform: Option<Platform>,
+}
+
+/// Fetches several images, sixteen at a time; what became of each, in their order.
+pub async fn gather_all(client: &Client, wanted: &[Wanted]) -> Vec<Result<Vec<Stored>>> {
+    stream::iter(wanted.iter().map(|one| gather(client, one))).buffered(AT_ONCE).collect().await
+}
+
+/// Fetches an image for a list: its manifest, and from its config what it is for, as a manifest does not say that. Of an
+/// index, its members.
+pub async fn gather(client: &Client, wanted: &Wanted) -> Result<Vec<Stored>> {
+    let reference = full(&wanted.reference);
     let place = Place::Registry(client.clone(), reference.clone());
     match place.root().await? {
-        ManifestOrIndex::Index(_) if members == Members::Images => {
+        ManifestOrIndex::Index(_) if wanted.members == Members::Images => {
             Err(Error::new(format!("{reference} is a manifest list")))
         }
         ManifestOrIndex::Index(index) => {
-            let children = index.value().manifests.iter().map(|child| {
+            let chosen = match &wanted.platform {
+                Some(platform) => {
+                    let chosen = only(index.value(), platform);
+                    chosen.map_err(|error| Error::new(format!("{reference}: {error}")))?
+                }
+                None => index.value().manifests.iter().collect(),
+            };
+            let children = chosen.into_iter().map(|child| {
                 let (place, reference) = (&place, reference.at(child.digest));
                 async move {
                     let manifest = place.manifest(child).await?;
@@ -49,11 +74,25 @@ pub async fn gather(client: &Client, reference: &Reference, members: Members) ->
         ManifestOrIndex::Manifest(manifest) => {
             let media_type = ManifestOrIndex::Manifest(manifest.clone()).media_type();
             let mut descriptor = Descriptor::of(media_type, &manifest);
-            let config = place.small_blob(&manifest.value().config).await?;
-            descriptor.platform = Some(platform(&config, &reference)?);
+            descriptor.platform = Some(match &wanted.platform {
+                Some(platform) => platform.clone(),
+                None => platform(&place.small_blob(&manifest.value().config).await?, &reference)?,
+            });
             Ok(vec![Stored { reference, descriptor, raw: manifest.bytes().to_vec() }])
         }
     }
+}
+
+/// What of an index is for a platform: an image and what is said of it.
+fn only<'a>(
+    index: &'a Index,
+    platform: &Platform,
+) -> std::result::Result<Vec<&'a Descriptor>, oci::ManifestError> {
+    const OF: &str = "vnd.docker.reference.digest";
+    let image = index.for_platform(platform)?;
+    let digest = image.digest.to_string();
+    let said = index.manifests.iter().filter(|one| one.annotations.get(OF) == Some(&digest));
+    Ok([image].into_iter().chain(said).collect())
 }
 
 /// What a config says the image is for, word for word.

@@ -14,6 +14,8 @@ pub enum Location {
     Layout(PathBuf, Option<String>),
     /// `oci-archive:FILE[:NAME]`, a layout in a tar.
     Archive(PathBuf, Option<String>),
+    /// `docker-archive:FILE[:REFERENCE]` or `docker-archive:FILE:@NUMBER`, what `docker save` writes.
+    DockerArchive(PathBuf, Option<String>),
 }
 
 impl FromStr for Location {
@@ -40,9 +42,11 @@ impl FromStr for Location {
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return named(rest).map(|(path, name)| Location::Archive(path, name));
         }
+        if let Some(rest) = text.strip_prefix("docker-archive:") {
+            return named(rest).map(|(path, name)| Location::DockerArchive(path, name));
+        }
         for (scheme, instead) in [
-            ("docker-archive:", "oci-archive:FILE, which docker load reads since version 25"),
-            ("docker-daemon:", "a registry: there is no daemon here"),
+            ("docker-daemon:", "docker save, and docker-archive:FILE: there is no daemon here"),
             ("containers-storage:", "a registry, or oci:DIR"),
             ("dir:", "oci:DIR"),
         ] {
@@ -60,6 +64,7 @@ impl std::fmt::Display for Location {
             Location::Registry(reference) => return reference.fmt(f),
             Location::Layout(path, name) => ("oci", path, name),
             Location::Archive(path, name) => ("oci-archive", path, name),
+            Location::DockerArchive(path, name) => ("docker-archive", path, name),
         };
         write!(f, "{kind}:{}", path.display())?;
         name.as_ref().map_or(Ok(()), |name| write!(f, ":{name}"))
@@ -78,6 +83,10 @@ mod tests {
             ("oci:/x/y:tag", Ok("oci:/x/y:tag")),
             ("oci:/x/y", Ok("oci:/x/y")),
             ("oci-archive:a.tar:r.example/a:1", Ok("oci-archive:a.tar:r.example/a:1")),
+            ("docker-archive:a.tar:r.example/a:1", Ok("docker-archive:a.tar:r.example/a:1")),
+            ("docker-archive:a.tar:@1", Ok("docker-archive:a.tar:@1")),
+            ("docker-archive:a.tar", Ok("docker-archive:a.tar")),
+            ("docker-archive:", Err("docker-archive:: a path is missing")),
             ("oci:", Err("oci:: a path is missing")),
             ("dir:/x", Err("dir:/x: dir: is not supported; use oci:DIR")),
         ] {

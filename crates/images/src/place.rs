@@ -1,14 +1,15 @@
 //! Places: where manifests and blobs are read from and written to, whatever it is.
 
-use std::io::{Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
 use layout::{Import, Layout, REFERENCE_NAME};
-use oci::{Descriptor, Digest, ManifestOrIndex, MediaType, Reference};
+use oci::{Descriptor, Digest, Index, ManifestOrIndex, MediaType, Reference};
 use registry::{BlobSource, Client};
 
+use crate::archive::blob_name;
 use crate::error::during;
+use crate::tarball::Tarball;
 use crate::{Error, Result};
 
 /// A repository of a registry, or a layout.
@@ -20,8 +21,8 @@ pub enum Place {
     Layout(Layout, Option<String>),
 }
 
-/// What manifests have at most.
-const LIMIT: u64 = 4 << 20;
+/// What manifests and configs have at most.
+pub(crate) const DOCUMENT_LIMIT: u64 = 8 << 20;
 
 impl Place {
     /// What the place's name means: its manifest or index.
@@ -29,23 +30,8 @@ impl Place {
         match self {
             Place::Registry(client, reference) => Ok(client.manifest(reference).await?),
             Place::Layout(layout, name) => {
-                let index = layout.index()?;
-                let is_it = |descriptor: &&Descriptor| match name {
-                    Some(name) => descriptor.annotations.get(REFERENCE_NAME) == Some(name),
-                    None => true,
-                };
-                let mut found = index.manifests.iter().filter(is_it);
-                let dir = layout.dir().display();
-                match (found.next(), found.next(), name) {
-                    (Some(one), None, _) => self.manifest(one).await,
-                    (None, _, Some(name)) => {
-                        Err(Error::new(format!("{dir} has no image of the name {name}")))
-                    }
-                    (None, _, None) => Err(Error::new(format!("{dir} has no image"))),
-                    _ => {
-                        Err(Error::new(format!("{dir} has several images; say which, as in oci:{dir}:NAME")))
-                    }
-                }
+                let what = format!("oci:{}", layout.dir().display());
+                self.manifest(&named(&layout.index()?, name.as_deref(), &what)?).await
             }
         }
     }
@@ -57,9 +43,7 @@ impl Place {
                 Ok(client.manifest(&reference.at(descriptor.digest)).await?)
             }
             Place::Layout(layout, _) => {
-                let bytes = layout.read_blob(descriptor.digest, LIMIT)?;
-                let parsed = ManifestOrIndex::parse(bytes, Some(descriptor.media_type.as_str()));
-                parsed.map_err(|error| Error::new(format!("{}: {error}", descriptor.digest)))
+                parse(layout.read_blob(descriptor.digest, DOCUMENT_LIMIT)?, descriptor)
             }
         }
     }
@@ -71,7 +55,7 @@ impl Place {
                 let config = client.config(reference, descriptor).await?;
                 Ok(config.bytes().to_vec())
             }
-            Place::Layout(layout, _) => Ok(layout.read_blob(descriptor.digest, 2 * LIMIT)?),
+            Place::Layout(layout, _) => Ok(layout.read_blob(descriptor.digest, DOCUMENT_LIMIT)?),
         }
     }
 
@@ -137,67 +121,53 @@ impl Place {
     }
 }
 
-/// Unpacks a layout from a tar into a directory. Only what a layout has is taken.
-pub(crate) fn unpack(archive: &Path, dir: &Path) -> Result<Layout> {
-    let what = || format!("read {}", archive.display());
-    let file = std::fs::File::open(archive).map_err(during(what()))?;
-    let layout = Layout::create(dir)?;
-    let mut tar = tar::Archive::new(file);
-    let mut index = None;
-    for entry in tar.entries().map_err(during(what()))? {
-        let mut entry = entry.map_err(during(what()))?;
-        let path = entry.path().map_err(during(what()))?.to_string_lossy().into_owned();
-        let path = path.trim_start_matches("./");
-        if path == "index.json" {
-            let mut bytes = Vec::new();
-            entry.by_ref().take(LIMIT).read_to_end(&mut bytes).map_err(during(what()))?;
-            let parsed: oci::Index = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
-                what: format!("index.json of {}", archive.display()),
-                source,
-            })?;
-            index = Some(parsed);
-        } else if let Some(hex) = path.strip_prefix("blobs/sha256/").filter(|hex| hex.len() == 64) {
-            let digest: Digest = format!("sha256:{hex}")
-                .parse()
-                .map_err(|error| Error::new(format!("{}: {error}", archive.display())))?;
-            let mut writer = layout.blob_writer()?;
-            std::io::copy(&mut entry, &mut writer).map_err(during(what()))?;
-            writer.commit(Some(digest))?;
-        }
-    }
-    let index = index.ok_or_else(|| {
-        Error::new(format!("{} is no archive of an OCI layout: it has no index.json", archive.display()))
+/// What an index of a layout has under a name. Without a name, the only image, which may have several names. `what` is
+/// what the layout is called, as a location.
+pub(crate) fn named(index: &Index, name: Option<&str>, what: &str) -> Result<Descriptor> {
+    let is_it = |descriptor: &&Descriptor| match name {
+        Some(name) => descriptor.annotations.get(REFERENCE_NAME).is_some_and(|has| has == name),
+        None => true,
+    };
+    let mut found = index.manifests.iter().filter(is_it);
+    let first = found.next().ok_or_else(|| match name {
+        Some(name) => Error::new(format!("{what} has no image of the name {name}")),
+        None => Error::new(format!("{what} has no image")),
     })?;
-    layout.edit_index(|own| *own = index)?;
-    Ok(layout)
+    if found.any(|other| other.digest != first.digest) {
+        let names: Vec<&str> = index
+            .manifests
+            .iter()
+            .filter_map(|image| image.annotations.get(REFERENCE_NAME))
+            .map(String::as_str)
+            .collect();
+        return Err(Error::new(format!(
+            "{what} has several images; say which, as in {what}:NAME: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(first.clone())
 }
 
-/// Packs a layout into a tar, in a fixed order and with fixed times, under its name only once it is whole.
+/// A manifest or index of a layout.
+pub(crate) fn parse(bytes: Vec<u8>, descriptor: &Descriptor) -> Result<ManifestOrIndex> {
+    ManifestOrIndex::parse(bytes, Some(descriptor.media_type.as_str()))
+        .map_err(|error| Error::new(format!("{}: {error}", descriptor.digest)))
+}
+
+/// Packs a layout into a tar, in a fixed order.
 pub(crate) fn pack(layout: &Layout, archive: &Path) -> Result<()> {
     let what = || format!("write {}", archive.display());
-    let folder = archive.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(during(what()))?;
-    let mut tar = tar::Builder::new(std::io::BufWriter::new(file));
     let mut names: Vec<String> = Vec::new();
     for digest in layout.blobs()? {
-        names.push(format!("blobs/sha256/{}", digest?.hex()));
+        names.push(blob_name(digest?));
     }
     names.sort();
     names.extend(["index.json".to_owned(), "oci-layout".to_owned()]);
+    let mut tarball = Tarball::create(archive).map_err(during(what()))?;
     for name in names {
         let mut blob = std::fs::File::open(layout.dir().join(&name)).map_err(during(what()))?;
-        let mut header = tar::Header::new_gnu();
-        header.set_size(blob.metadata().map_err(during(what()))?.len());
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        tar.append_data(&mut header, &name, &mut blob).map_err(during(what()))?;
+        let size = blob.metadata().map_err(during(what()))?.len();
+        tarball.append(&name, size, &mut blob).map_err(during(what()))?;
     }
-    let mut file = tar.into_inner().map_err(during(what()))?;
-    file.flush().map_err(during(what()))?;
-    let file = file.into_inner().map_err(|error| during(what())(error.into_error()))?;
-    file.as_file().sync_all().map_err(during(what()))?;
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(file.path(), permissions).map_err(during(what()))?;
-    file.persist(archive).map_err(|error| during(what())(error.error))?;
-    Ok(())
+    tarball.finish().map_err(during(what()))
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use images::{ListType, Members, Spec, Store, Stored, gather, is_known, push};
+use images::{ListType, Members, Spec, Store, Stored, Wanted, gather_all, is_known, push};
 use oci::{ManifestOrIndex, Platform, Reference};
 use registry::Client;
 
@@ -106,9 +106,10 @@ pub(crate) struct PushArgs {
     /// The list.
     #[arg(required_unless_present = "from_spec")]
     list: Option<Reference>,
-    /// A member; then nothing of this machine's store is used, and members keep this order. May be repeated.
-    #[arg(long, value_name = "IMAGE", conflicts_with = "from_spec")]
-    from: Vec<Reference>,
+    /// A member; then nothing of this machine's store is used, and members keep this order. With its platform before
+    /// it, it need not be asked what it is for. May be repeated.
+    #[arg(long, value_name = "[PLATFORM=]IMAGE", value_parser = member, conflicts_with = "from_spec")]
+    from: Vec<Wanted>,
     /// A file of manifest-tool that says what to join.
     #[arg(long, value_name = "FILE", value_parser = path(), conflicts_with = "list")]
     from_spec: Option<PathBuf>,
@@ -162,24 +163,49 @@ fn create(store: &Store, args: &CreateArgs) -> Result<()> {
     let client = client(&args.registries)?;
     let members = if args.indexes { Members::Indexes } else { Members::Images };
     let runtime = runtime()?;
+    let mut wanted = Vec::new();
     for image in &args.images {
-        let stored = match store.member(&args.list, image)? {
-            Some(stored) => vec![stored],
-            None => runtime.block_on(fetch(&client, image, members))?,
-        };
-        stored.iter().try_for_each(|stored| store.put(&args.list, stored)).map_err(told)?;
+        // What is there already stays as it was annotated.
+        if store.member(&args.list, image)?.is_none() {
+            wanted.push(Wanted { reference: image.clone(), members, platform: None });
+        }
     }
+    let found = runtime.block_on(fetch(&client, &wanted))?;
+    found.iter().try_for_each(|stored| store.put(&args.list, stored)).map_err(told)?;
     terminal::print_result(&format!("Created manifest list {}", full(&args.list)));
     Ok(())
 }
 
-async fn fetch(client: &Client, image: &Reference, members: Members) -> Result<Vec<Stored>> {
-    match gather(client, image, members).await {
-        Err(images::Error::Registry(error)) if error.is_not_found() => {
-            bail!("no such manifest: {}", full(image))
-        }
-        other => other.map_err(told),
+/// `[PLATFORM=]IMAGE`; neither has such a sign in it.
+fn member(text: &str) -> Result<Wanted, String> {
+    let (platform, image) = match text.split_once('=') {
+        Some((platform, image)) => (Some(platform), image),
+        None => (None, text),
+    };
+    let platform: Option<Platform> =
+        platform.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+    if let Some(unknown) = platform.as_ref().filter(|one| !is_known(&one.os, &one.architecture)) {
+        return Err(format!("there is no platform {unknown}"));
     }
+    Ok(Wanted {
+        reference: image.parse().map_err(|error: oci::ReferenceError| error.to_string())?,
+        members: Members::Indexes,
+        platform,
+    })
+}
+
+/// The members that images are, in their order.
+async fn fetch(client: &Client, wanted: &[Wanted]) -> Result<Vec<Stored>> {
+    let mut members = Vec::new();
+    for (one, found) in wanted.iter().zip(gather_all(client, wanted).await) {
+        match found {
+            Err(images::Error::Registry(error)) if error.is_not_found() => {
+                bail!("no such manifest: {}", full(&one.reference))
+            }
+            found => members.extend(found.map_err(told)?),
+        }
+    }
+    Ok(members)
 }
 
 fn annotate(store: &Store, args: &AnnotateArgs) -> Result<()> {
@@ -259,7 +285,8 @@ fn inspect(store: &Store, args: &InspectArgs) -> Result<()> {
         (ManifestOrIndex::Manifest(_), false) => pretty(found.bytes(), b"\t")?,
         (ManifestOrIndex::Index(_), false) => pretty(found.bytes(), b"   ")?,
         (_, true) => {
-            let members = runtime.block_on(fetch(&client, &args.list, Members::Indexes))?;
+            let list = Wanted { reference: args.list.clone(), members: Members::Indexes, platform: None };
+            let members = runtime.block_on(fetch(&client, &[list]))?;
             let mut all = members.iter().map(shown).collect::<Result<Vec<_>>>()?;
             match &found {
                 ManifestOrIndex::Manifest(_) => indented(&all.remove(0), b"\t")?,
@@ -316,11 +343,7 @@ fn push_list(store: &Store, args: &PushArgs) -> Result<()> {
             (spec.image, members)
         }
         (None, Some(list)) if !args.from.is_empty() => {
-            let mut members = Vec::new();
-            for image in &args.from {
-                members.extend(runtime.block_on(fetch(&client, image, Members::Indexes))?);
-            }
-            (list.clone(), members)
+            (list.clone(), runtime.block_on(fetch(&client, &args.from))?)
         }
         (None, Some(list)) => {
             let members = store.members(list)?;
@@ -353,8 +376,13 @@ fn push_list(store: &Store, args: &PushArgs) -> Result<()> {
 /// The members of a specification, with what it says of them.
 async fn of_spec(client: &Client, spec: &Spec, ignore_missing: bool) -> Result<Vec<Stored>> {
     let (mut members, mut attestations) = (Vec::new(), Vec::new());
-    for (image, said) in &spec.members {
-        let found = match gather(client, image, Members::Indexes).await {
+    let wanted: Vec<Wanted> = spec
+        .members
+        .iter()
+        .map(|(image, _)| Wanted { reference: image.clone(), members: Members::Indexes, platform: None })
+        .collect();
+    for ((image, said), found) in spec.members.iter().zip(gather_all(client, &wanted).await) {
+        let found = match found {
             Err(images::Error::Registry(error)) if error.is_not_found() => {
                 if ignore_missing {
                     continue;

@@ -25,9 +25,9 @@ use crate::{environment, terminal};
 /// What `copy` is told.
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
-    /// Where it is: a reference, oci:DIR[:NAME] or oci-archive:FILE[:NAME].
+    /// Where it is: a reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
     from: Location,
-    /// Where it goes, in the same words.
+    /// Where it goes, in the same words but for docker-archive.
     to: Location,
     /// Copy only the image for this platform, if there are several.
     #[arg(long, value_name = "PLATFORM")]

@@ -7,10 +7,10 @@ mod changes;
 mod source;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 
 use layer::{Tree, discard, read_layer};
-use oci::{Descriptor, DiffId, Digest, Hasher, ImageConfig, MediaType, Platform};
+use oci::{Descriptor, DiffId, Digest, ImageConfig, MediaType, Platform};
 use registry::Client;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -18,6 +18,8 @@ use tokio::runtime::Handle;
 pub use changes::{Changes, FileSize, Tally};
 pub use source::Subject;
 
+use crate::error::chain;
+use crate::hashed::Hashed;
 use crate::{Error, Result};
 use changes::{biggest, compare};
 use source::{Blob, Opened};
@@ -186,14 +188,13 @@ fn see(
         Some(error) => Error::new(error.to_string()),
         None => Error::new(error.to_string()),
     };
-    let mut reader = Hashed { inner: blob.open().map_err(failed)?, hasher: Hasher::new() };
+    let mut reader = Hashed::new(blob.open().map_err(failed)?);
     let index = read_layer(&mut reader, compression, &mut discard()).map_err(|error| match error {
         layer::ReadError::Source(source) => failed(source),
         error => Error::new(chain(&error)),
     })?;
     // The tar may end before its blob does.
-    io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
-    let digest = reader.hasher.finish();
+    let digest = reader.finish().map_err(failed)?;
     if descriptor.is_some_and(|descriptor| descriptor.digest != digest) {
         return Err(Error::new(format!("{} is damaged: it is {digest}", seen.digest)));
     }
@@ -207,28 +208,4 @@ fn see(
     tree.apply(layer, &index);
     seen.changes = Some(compare(&before, tree, layer, listed));
     Ok(seen)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    text
-}
-
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }

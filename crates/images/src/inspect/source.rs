@@ -1,35 +1,26 @@
 //! Sources: where an image that is looked at comes from. Nothing is unpacked: blobs are read where they are, also
 //! those within an archive.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use layout::{Layout, REFERENCE_NAME};
+use layout::Layout;
 use oci::{Compression, Descriptor, Digest, ImageConfig, Index, ManifestOrIndex, Platform, Raw};
 use registry::Client;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::error::during;
+use crate::archive::{Archive, Saved, blob_name};
+use crate::copy::NESTING;
+use crate::place::{DOCUMENT_LIMIT, named, parse};
 use crate::{Error, Location, Result};
-
-/// What manifests and configs have at most.
-const DOCUMENT_LIMIT: u64 = 8 << 20;
-/// Indexes in one another.
-const NESTING: usize = 4;
-/// Entries of an archive of an image: some per layer, so that this is far more than any has.
-const ENTRIES: usize = 100_000;
 
 /// An image to be looked at, as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// In the words of a copy.
     Location(Location),
-    /// `docker-archive:FILE[:REFERENCE]`, what `docker save` writes.
-    DockerArchive(PathBuf, Option<String>),
     /// A path: a layout if it is a directory, else an archive of either kind.
     Path(PathBuf),
 }
@@ -38,16 +29,6 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if let Some(rest) = text.strip_prefix("docker-archive:") {
-            let (path, name) = match rest.split_once(':') {
-                Some((path, name)) => (path, Some(name.to_owned()).filter(|name| !name.is_empty())),
-                None => (rest, None),
-            };
-            if path.is_empty() {
-                return Err(format!("{text}: a path is missing"));
-            }
-            return Ok(Subject::DockerArchive(path.into(), name));
-        }
         // A reference begins with neither.
         if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) || text == "." {
             return Ok(Subject::Path(text.into()));
@@ -61,10 +42,6 @@ impl std::fmt::Display for Subject {
         match self {
             Subject::Location(location) => location.fmt(f),
             Subject::Path(path) => path.display().fmt(f),
-            Subject::DockerArchive(path, name) => {
-                write!(f, "docker-archive:{}", path.display())?;
-                name.as_ref().map_or(Ok(()), |name| write!(f, ":{name}"))
-            }
         }
     }
 }
@@ -145,14 +122,14 @@ pub(crate) fn open(
             let root = archive.root(name.as_deref())?;
             (Store::Archive(archive), root)
         }
-        Subject::DockerArchive(file, name) => {
-            return Archive::open(file)?.docker_image(name.as_deref());
+        Subject::Location(Location::DockerArchive(file, name)) => {
+            return docker_image(&Archive::open(file)?, name.as_deref());
         }
         Subject::Path(path) if path.is_dir() => of_layout(path, None)?,
         Subject::Path(path) => {
             let archive = Archive::open(path)?;
-            if !archive.files.contains_key("index.json") {
-                return archive.docker_image(None);
+            if !archive.has("index.json") {
+                return docker_image(&archive, None);
             }
             let root = archive.root(None)?;
             (Store::Archive(archive), root)
@@ -176,37 +153,22 @@ pub(crate) fn open(
 
 fn of_layout(dir: &Path, name: Option<&str>) -> Result<(Store, ManifestOrIndex)> {
     let layout = Layout::open(dir)?;
-    let chosen = named(&layout.index()?, name, &dir.display().to_string())?;
+    let chosen = named(&layout.index()?, name, &format!("oci:{}", dir.display()))?;
     let root = parse(layout.read_blob(chosen.digest, DOCUMENT_LIMIT)?, &chosen)?;
     Ok((Store::Layout(layout), root))
 }
 
-/// What an index of a layout has under a name. Without a name, the only image, which may have several names.
-fn named(index: &Index, name: Option<&str>, what: &str) -> Result<Descriptor> {
-    let is_it = |descriptor: &&Descriptor| match name {
-        Some(name) => descriptor.annotations.get(REFERENCE_NAME).is_some_and(|has| has == name),
-        None => true,
-    };
-    let mut found = index.manifests.iter().filter(is_it);
-    let first = found.next().ok_or_else(|| match name {
-        Some(name) => Error::new(format!("{what} has no image of the name {name}")),
-        None => Error::new(format!("{what} has no image")),
-    })?;
-    if found.any(|other| other.digest != first.digest) {
-        let names: Vec<&str> = index
-            .manifests
-            .iter()
-            .filter_map(|image| image.annotations.get(REFERENCE_NAME))
-            .map(String::as_str)
-            .collect();
-        return Err(Error::new(format!("{what} has several images; say which, of {}", names.join(", "))));
-    }
-    Ok(first.clone())
-}
-
-fn parse(bytes: Vec<u8>, descriptor: &Descriptor) -> Result<ManifestOrIndex> {
-    ManifestOrIndex::parse(bytes, Some(descriptor.media_type.as_str()))
-        .map_err(|error| Error::new(format!("{}: {error}", descriptor.digest)))
+/// An image that `docker save`, or `--tar-path`, has written.
+fn docker_image(archive: &Archive, name: Option<&str>) -> Result<Opened> {
+    let image = Saved::of(archive, name)?;
+    let layers = image.layers.iter().map(|name| {
+        let (offset, size) = archive.find(name)?;
+        let at = Place::Part(archive.path().to_owned(), offset);
+        // What the first bytes say counts, and nothing else says anything.
+        Ok(Blob { descriptor: None, size, compression: Some(Compression::None), at })
+    });
+    let layers = layers.collect::<Result<_>>()?;
+    Ok(Opened { index: None, manifest: None, config: Some(archive.json(&image.config)?), layers })
 }
 
 impl Store {
@@ -250,7 +212,7 @@ impl Store {
                     digest if digest == descriptor.digest => Ok(bytes),
                     digest => Err(Error::new(format!(
                         "{}: {} is damaged: it is {digest}",
-                        archive.path.display(),
+                        archive.path().display(),
                         descriptor.digest
                     ))),
                 }
@@ -269,13 +231,13 @@ impl Store {
                 if size != descriptor.size {
                     let text = format!(
                         "{}: {} has {size} bytes, and not {}",
-                        archive.path.display(),
+                        archive.path().display(),
                         descriptor.digest,
                         descriptor.size
                     );
                     return Err(Error::new(text));
                 }
-                Place::Part(archive.path.clone(), offset)
+                Place::Part(archive.path().to_owned(), offset)
             }
         };
         let compression = descriptor.media_type.layer_compression();
@@ -301,146 +263,6 @@ fn chosen<'a>(
     })
 }
 
-fn blob_name(digest: Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
-/// A tar, and where in it each file is.
-struct Archive {
-    path: PathBuf,
-    /// Offset and length.
-    files: BTreeMap<String, (u64, u64)>,
-    /// Symbolic links, as older archives of `docker save` have them between layers that are alike.
-    links: BTreeMap<String, String>,
-}
-
-impl Archive {
-    fn open(path: &Path) -> Result<Self> {
-        let what = || format!("read {}", path.display());
-        let file = File::open(path).map_err(during(what()))?;
-        let mut tar = tar::Archive::new(file);
-        let mut found = Archive { path: path.to_owned(), files: BTreeMap::new(), links: BTreeMap::new() };
-        for entry in tar.entries_with_seek().map_err(during(what()))? {
-            let entry = entry.map_err(during(what()))?;
-            let name = clean(&entry.path().map_err(during(what()))?.to_string_lossy());
-            if found.files.len() + found.links.len() == ENTRIES {
-                let text = format!("{} is no archive of an image: it has too many entries", path.display());
-                return Err(Error::new(text));
-            }
-            match entry.header().entry_type() {
-                tar::EntryType::Symlink => {
-                    let target = entry.link_name().map_err(during(what()))?.unwrap_or_default();
-                    found.links.insert(name, target.to_string_lossy().into_owned());
-                }
-                kind if kind.is_file() => {
-                    found.files.insert(name, (entry.raw_file_position(), entry.size()));
-                }
-                _ => {}
-            }
-        }
-        Ok(found)
-    }
-
-    /// Where a file is. A link is followed once.
-    fn find(&self, name: &str) -> Result<(u64, u64)> {
-        let name = clean(name);
-        let target = self.links.get(&name).map(|target| {
-            let mut parts: Vec<&str> = name.split('/').collect();
-            parts.pop();
-            for part in target.split('/') {
-                match part {
-                    ".." => drop(parts.pop()),
-                    "." | "" => {}
-                    part => parts.push(part),
-                }
-            }
-            parts.join("/")
-        });
-        let found = self.files.get(target.as_deref().unwrap_or(&name)).copied();
-        found.ok_or_else(|| Error::new(format!("{} does not hold {name}", self.path.display())))
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let what = || format!("read {} of {}", name, self.path.display());
-        let (offset, size) = self.find(name)?;
-        if size > DOCUMENT_LIMIT {
-            return Err(Error::new(format!("{}: {name} is too large", self.path.display())));
-        }
-        let mut file = File::open(&self.path).map_err(during(what()))?;
-        file.seek(SeekFrom::Start(offset)).map_err(during(what()))?;
-        let mut bytes = Vec::new();
-        file.take(size).read_to_end(&mut bytes).map_err(during(what()))?;
-        Ok(bytes)
-    }
-
-    /// The manifest or index that a layout in the archive has under a name.
-    fn root(&self, name: Option<&str>) -> Result<ManifestOrIndex> {
-        let shown = self.path.display().to_string();
-        if !self.files.contains_key("index.json") {
-            let text = format!("{shown} is no archive of an OCI layout: it has no index.json");
-            return Err(Error::new(text));
-        }
-        let index: Index = self.json("index.json")?;
-        let chosen = named(&index, name, &shown)?;
-        let bytes = self.read(&blob_name(chosen.digest))?;
-        if Digest::of(&bytes) != chosen.digest {
-            return Err(Error::new(format!("{shown}: {} is damaged", chosen.digest)));
-        }
-        parse(bytes, &chosen)
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
-        let what = || format!("{name} of {}", self.path.display());
-        serde_json::from_slice(&self.read(name)?).map_err(|source| Error::Json { what: what(), source })
-    }
-
-    /// An image that `docker save`, or `--tar-path`, has written.
-    fn docker_image(&self, name: Option<&str>) -> Result<Opened> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Saved {
-            config: String,
-            repo_tags: Option<Vec<String>>,
-            layers: Vec<String>,
-        }
-        let shown = self.path.display();
-        if !self.files.contains_key("manifest.json") {
-            let text =
-                format!("{shown} is no archive of an image: it has neither index.json nor manifest.json");
-            return Err(Error::new(text));
-        }
-        let saved: Vec<Saved> = self.json("manifest.json")?;
-        let is_it =
-            |image: &&Saved| name.is_none_or(|name| image.repo_tags.iter().flatten().any(|tag| tag == name));
-        let mut found = saved.iter().filter(is_it);
-        let image = match (found.next(), found.next(), name) {
-            (Some(image), None, _) => image,
-            (None, _, Some(name)) => {
-                return Err(Error::new(format!("{shown} has no image of the name {name}")));
-            }
-            (None, ..) => return Err(Error::new(format!("{shown} has no image"))),
-            _ => {
-                let text = format!("{shown} has several images; say which, as docker-archive:{shown}:NAME");
-                return Err(Error::new(text));
-            }
-        };
-        let layers = image.layers.iter().map(|name| {
-            let (offset, size) = self.find(name)?;
-            let at = Place::Part(self.path.clone(), offset);
-            // What the first bytes say counts, and nothing else says anything.
-            Ok(Blob { descriptor: None, size, compression: Some(Compression::None), at })
-        });
-        let layers = layers.collect::<Result<_>>()?;
-        Ok(Opened { index: None, manifest: None, config: Some(self.json(&image.config)?), layers })
-    }
-}
-
-/// Names as tars have them, in one form.
-fn clean(name: &str) -> String {
-    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    parts.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,7 +275,6 @@ mod tests {
             ("docker-archive:a.tar:r.example/a:1", Ok("docker-archive:a.tar:r.example/a:1")),
             ("docker-archive:a.tar", Ok("docker-archive:a.tar")),
             ("./a.tar", Ok("./a.tar")),
-            ("docker-archive:", Err("docker-archive:: a path is missing")),
         ] {
             let found = text.parse::<Subject>().map(|subject| subject.to_string());
             assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
