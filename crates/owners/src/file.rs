@@ -4,59 +4,20 @@
 //! The end is counted, so that a file that was cut is noticed.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
+use crate::record::{self, FileError, number};
 use crate::{Entry, Table};
 
 const HEAD: &[u8] = b"owners 1\n";
 /// `security.capability` has 24 bytes at most (`linux/capability.h`); nobody needs more of us.
 const CAPABILITY_LIMIT: usize = 64;
 
-/// Why a table could not be read.
-#[derive(Debug)]
-pub enum FileError {
-    /// The file could not be read or written.
-    Io(io::Error),
-    /// It is no table, or not all of one.
-    Format,
-}
-
-impl std::fmt::Display for FileError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            FileError::Io(error) => error.fmt(f),
-            FileError::Format => f.write_str("it is not a whole table of owners"),
-        }
-    }
-}
-
-impl std::error::Error for FileError {}
-
-impl From<io::Error> for FileError {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::UnexpectedEof { FileError::Format } else { FileError::Io(error) }
-    }
-}
-
-impl From<FileError> for io::Error {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Io(error) => error,
-            FileError::Format => io::Error::new(io::ErrorKind::InvalidData, error),
-        }
-    }
-}
-
 impl Table {
     /// Reads a table from a file.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        let mut from = BufReader::new(File::open(path)?);
-        let mut head = [0; HEAD.len()];
-        from.read_exact(&mut head)?;
-        if head != HEAD {
-            return Err(FileError::Format);
-        }
+        let mut from = record::open(path, HEAD)?;
         let mut table = Table::new();
         for _ in 0..number(&mut from)? {
             let file = (number(&mut from)?, number(&mut from)?);
@@ -102,12 +63,6 @@ impl Table {
         to.into_inner().map_err(io::IntoInnerError::into_error)?;
         std::fs::rename(new, path)
     }
-}
-
-fn number(from: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    from.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 #[cfg(test)]

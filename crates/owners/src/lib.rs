@@ -10,11 +10,12 @@
 
 mod file;
 mod log;
+mod record;
 
 use std::collections::HashMap;
 
-pub use file::FileError;
 pub use log::Log;
+pub use record::FileError;
 
 /// The file itself, whatever its names: device and inode.
 pub type Identity = (u64, u64);

@@ -6,10 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use crate::{FileError, Identity};
+use crate::Identity;
+use crate::record::{self, FileError, number};
 
 const HEAD: &[u8] = b"log 1\n";
 /// `PATH_MAX`.
@@ -110,12 +111,7 @@ impl Log {
 
     /// Reads it from a file; all of it, or not.
     pub fn load(path: &Path) -> Result<Self, FileError> {
-        let mut from = BufReader::new(File::open(path)?);
-        let mut head = [0; HEAD.len()];
-        from.read_exact(&mut head)?;
-        if head != HEAD {
-            return Err(FileError::Format);
-        }
+        let mut from = record::open(path, HEAD)?;
         let mut log = Log::default();
         for _ in 0..number(&mut from)? {
             let directory = text(&mut from)?;
@@ -130,12 +126,6 @@ impl Log {
         }
         Ok(log)
     }
-}
-
-fn number(from: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    from.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 fn text(from: &mut impl Read) -> Result<Box<[u8]>, FileError> {

@@ -30,7 +30,12 @@ mod namespaces;
 mod probe;
 mod process;
 mod protect;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod supervised;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[path = "supervised/elsewhere.rs"]
+mod supervised;
+mod supervision;
 mod sys;
 mod user_namespace;
 
@@ -44,6 +49,6 @@ pub use namespaces::{Namespaces, NamespacesPlan, OverlayPlan};
 pub use probe::{Choice, ChooseError, Probe, Refusal, choose, probe};
 pub use process::{Exit, Network, Process, Stream, User};
 pub use protect::protect_self;
-pub use supervised::Supervised;
 #[cfg(fuzzing)]
 pub use supervised::fuzzing;
+pub use supervision::Supervised;

@@ -11,7 +11,7 @@ use crate::isolation::{Isolation, RunError};
 use crate::job::{Job, Report};
 use crate::launch;
 use crate::namespaces::{Namespaces, NamespacesPlan};
-use crate::supervised::Supervised;
+use crate::supervision::Supervised;
 use crate::sys::SingleThreaded;
 use crate::user_namespace;
 

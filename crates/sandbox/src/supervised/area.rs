@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use owners::Identity;
 use rustix::io::Errno;
 
+use super::supervisor::stat_of;
+
 /// What kind of files an area has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -37,30 +39,41 @@ pub(super) const ROOT: usize = 0;
 
 /// All areas.
 #[derive(Debug)]
-pub(super) struct Areas(Vec<Area>);
+pub(super) struct Areas {
+    all: Vec<Area>,
+    /// The filesystem of the root.
+    device: u64,
+}
 
 impl Areas {
     pub(super) fn new(root: Area) -> Self {
-        Areas(vec![root])
+        // Without it nothing is known to be there, which takes longer.
+        let device = stat_of(root.fd.as_fd()).map_or(0, |stat| stat.st_dev);
+        Areas { all: vec![root], device }
+    }
+
+    /// The filesystem that the root is on.
+    pub(super) fn device(&self) -> u64 {
+        self.device
     }
 
     /// Mounts an area over what is there.
     pub(super) fn mount(&mut self, area: Area) {
-        self.0.push(area);
+        self.all.push(area);
     }
 
     pub(super) fn get(&self, index: usize) -> &Area {
-        &self.0[index]
+        &self.all[index]
     }
 
     pub(super) fn fd(&self, index: usize) -> BorrowedFd<'_> {
-        self.0[index].fd.as_fd()
+        self.all[index].fd.as_fd()
     }
 
     /// The area in which a path lies that has no links, and the rest of the path.
     pub(super) fn of<'a>(&self, path: &'a [u8]) -> (usize, &'a [u8]) {
         let mut best = (ROOT, path);
-        for (index, area) in self.0.iter().enumerate().skip(1) {
+        for (index, area) in self.all.iter().enumerate().skip(1) {
             // Of two at the same place the later one covers the other.
             if let Some(rest) = below(path, &area.target)
                 && rest.len() <= best.1.len()
@@ -74,26 +87,26 @@ impl Areas {
     /// Whether a directory of an area has none of the others below it, and its files are what they seem.
     pub(super) fn is_alone(&self, area: usize, path: &[u8]) -> bool {
         let path = if path == b"/" { b"" } else { path };
-        self.0[area].kind == Kind::Tree
-            && self.0.iter().skip(1).enumerate().all(|(index, other)| {
+        self.all[area].kind == Kind::Tree
+            && self.all.iter().skip(1).enumerate().all(|(index, other)| {
                 index + 1 == area && other.target.len() <= path.len() || below(&other.target, path).is_none()
             })
     }
 
     /// The area that is mounted at a path.
     pub(super) fn at(&self, path: &[u8]) -> Option<usize> {
-        (1..self.0.len()).rev().find(|&index| self.0[index].target == path)
+        (1..self.all.len()).rev().find(|&index| self.all[index].target == path)
     }
 
     /// True for a file that is covered by an area.
     pub(super) fn is_covered(&self, file: Identity) -> bool {
-        self.0.iter().any(|area| area.covers == Some(file))
+        self.all.iter().any(|area| area.covers == Some(file))
     }
 
     /// The path in the tree of a path on this machine, as the kernel tells it of a descriptor; and the area.
     pub(super) fn seen(&self, host: &[u8]) -> Option<(usize, Vec<u8>)> {
         let mut best: Option<(usize, &[u8])> = None;
-        for (index, area) in self.0.iter().enumerate() {
+        for (index, area) in self.all.iter().enumerate() {
             if let Some(rest) = below(host, &area.host)
                 && best.is_none_or(|(_, found)| rest.len() < found.len())
             {
@@ -101,7 +114,7 @@ impl Areas {
             }
         }
         let (index, rest) = best?;
-        let mut path = [&self.0[index].target, rest].concat();
+        let mut path = [&self.all[index].target, rest].concat();
         if path.is_empty() {
             path.push(b'/');
         }
@@ -110,11 +123,11 @@ impl Areas {
 
     /// Refuses changes in what is only to be read.
     pub(super) fn may_change(&self, index: usize) -> Result<(), Errno> {
-        if self.0[index].read_only { Err(Errno::ROFS) } else { Ok(()) }
+        if self.all[index].read_only { Err(Errno::ROFS) } else { Ok(()) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Area> {
-        self.0.iter()
+        self.all.iter()
     }
 }
 

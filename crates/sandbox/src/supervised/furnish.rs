@@ -196,7 +196,7 @@ impl<'a> Furnisher<'a> {
         let covered = self.target(area, rest, target, is_directory)?;
         let covers = Some(identity(&stat_of(covered.as_fd()).during(step())?));
         let host = proc::link_of(fd.as_fd()).during(step())?;
-        self.areas.mount(Area { target: path, fd, host, kind, read_only, covers });
+        self.areas.mount(Area { target: path.into_owned(), fd, host, kind, read_only, covers });
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use owners::Table;
 
 use super::area::{Area, Areas, Kind};
 use super::calls;
+use super::directories::Directories;
 use super::journal::Journal;
 use super::machine;
 use super::proc;
@@ -44,6 +45,7 @@ impl World {
         let supervisor = Supervisor {
             listener: Listener::from(open(Path::new("/dev/null"))?),
             areas,
+            directories: Directories::default(),
             tasks: Tasks::default(),
             owners: Mutex::new(Table::new()),
             journal: Journal::default(),

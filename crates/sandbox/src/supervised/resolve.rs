@@ -3,6 +3,7 @@
 //! Most paths are resolved by the kernel at one go, inside an area. What it does not know of are mounts, `/proc` and
 //! permissions. Wherever one of them may have a say a path is walked name by name.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use super::access;
 use super::area::{Kind, ROOT};
 use super::credentials::{Credentials, capability};
+use super::directories::Found;
 use super::proc::{self, InProc};
 use super::supervisor::{Caller, Supervisor, file_type, identity, stat_of};
 
@@ -51,13 +53,21 @@ pub(super) enum Origin {
 /// A place for a name.
 #[derive(Debug)]
 pub(super) struct Parent {
-    pub(super) directory: OwnedFd,
+    pub(super) directory: Arc<OwnedFd>,
     /// What the kernel says of it.
     pub(super) stat: libc::stat,
     pub(super) name: CString,
     pub(super) area: usize,
     /// The path ended with a slash, so that the name can only be that of a directory.
     pub(super) slash: bool,
+}
+
+/// A name in a directory, of which the kernel can say all that there is to say, but for what is mounted right there.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) directory: Arc<OwnedFd>,
+    pub(super) name: CString,
+    pub(super) area: usize,
 }
 
 /// What is at the end of a path.
@@ -143,6 +153,9 @@ impl<'a> Caller<'a> {
     pub(super) fn path_of(&self, at: i32) -> Result<Vec<u8>, Errno> {
         let link = if at == libc::AT_FDCWD {
             let place = self.task.place();
+            if place.at_top {
+                return Ok(b"/".to_vec());
+            }
             proc::link_of(place.directory.as_fd())?
         } else {
             proc::link_of_descriptor(self.task.id, at)?
@@ -264,6 +277,51 @@ impl<'a> Caller<'a> {
         self.task.ask(|who| who.can(capability::DAC_OVERRIDE)).then_some((directory, area))
     }
 
+    /// The place that a path ends in, for a caller who may go everywhere: it stands there, or it was found before. `None` if
+    /// it is not as plain as that.
+    pub(super) fn spot(&self, at: i32, path: &[u8]) -> Option<Result<Spot, Errno>> {
+        if path.first() != Some(&b'/') {
+            if path.contains(&b'/') || matches!(path, b"" | b"." | b"..") {
+                return None;
+            }
+            let (directory, area) = self.known_here(at, path)?;
+            return Some(Ok(Spot { directory, name: CString::new(path).ok()?, area }));
+        }
+        if !self.task.ask(|who| who.can(capability::DAC_OVERRIDE)) || self.task.has_root() {
+            return None;
+        }
+        let path = tidy(path);
+        let split = path.iter().rposition(|&byte| byte == b'/')?;
+        let (above, name) = (&path[..split], &path[split + 1..]);
+        if matches!(name, b"" | b"..") || self.supervisor.areas.of(&path).0 != ROOT {
+            return None;
+        }
+        let found = self.supervisor.directories.get(above, || self.find_directory(above))?;
+        let name = CString::new(name).ok()?;
+        Some(found.map(|found| Spot { directory: found.fd, name, area: ROOT }))
+    }
+
+    /// Finds a directory of the root by its path. `None` where a link leads to what is mounted.
+    fn find_directory(&self, path: &[u8]) -> Option<Result<Found, Errno>> {
+        let areas = &self.supervisor.areas;
+        let rest = if path.is_empty() { b"/" } else { path };
+        let flags = WHICH | OFlags::DIRECTORY;
+        let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let dots = path.split(|&byte| byte == b'/').any(|name| name == b"..");
+        if !dots && !begins_with_link(path) {
+            let straight = within | ResolveFlags::NO_SYMLINKS;
+            match open_in(areas.fd(ROOT), rest, flags, Mode::empty(), straight) {
+                Ok(fd) => return Some(Ok(Found { fd: Arc::new(fd), straight: true })),
+                Err(Errno::LOOP) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let fd = open_in(areas.fd(ROOT), rest, flags, Mode::empty(), within).ok()?;
+        let (area, seen) = areas.seen(&proc::link_of(fd.as_fd()).ok()?)?;
+        let is_plain = area == ROOT && areas.of(&seen).0 == ROOT;
+        is_plain.then(|| Ok(Found { fd: Arc::new(fd), straight: false }))
+    }
+
     /// Lets the kernel resolve a path that leads down from where the caller stands. `None` if it leads elsewhere.
     fn near(&self, at: i32, path: &[u8], last: Last, flags: OFlags) -> Option<Result<Object, Errno>> {
         let (directory, area) = self.known_here(at, path)?;
@@ -338,6 +396,13 @@ impl<'a> Caller<'a> {
         if let Some(near) = self.parent_near(at, path) {
             return near;
         }
+        if path.first() == Some(&b'/')
+            && let Some(spot) = self.spot(at, path)
+        {
+            let Spot { directory, name, area } = spot?;
+            let stat = stat_of(directory.as_fd())?;
+            return Ok(Parent { directory, stat, name, area, slash: false });
+        }
         let Whole { path: whole, held } = match self.whole(at, path) {
             Err(Errno::NAMETOOLONG) => {
                 let (directory, area) = self.far(at)?;
@@ -372,7 +437,8 @@ impl<'a> Caller<'a> {
             // Something is mounted there.
             return Err(Errno::BUSY);
         }
-        Ok(Parent { directory: object.fd, stat: object.stat, name, area: object.area, slash: ends_in_slash })
+        let directory = Arc::new(object.fd);
+        Ok(Parent { directory, stat: object.stat, name, area: object.area, slash: ends_in_slash })
     }
 
     /// The same for a path that leads down from where the caller stands. `None` for any that is not plain.
@@ -535,20 +601,26 @@ fn beneath(
 }
 
 /// The directory for the name at the end of such a path.
-fn parent_beneath(directory: &OwnedFd, area: usize, path: &[u8]) -> Option<Result<Parent, Errno>> {
+fn parent_beneath(directory: &Arc<OwnedFd>, area: usize, path: &[u8]) -> Option<Result<Parent, Errno>> {
     let split = path.iter().rposition(|&byte| byte == b'/');
     let (above, name) = split.map_or((&b""[..], path), |split| (&path[..split], &path[split + 1..]));
     if matches!(name, b"" | b"." | b"..") || name.len() > 255 {
         return None;
     }
     let name = CString::new(name).ok()?;
-    let object = if above.is_empty() {
-        let fd = directory.try_clone().ok()?;
-        stat_of(fd.as_fd()).map(|stat| Object { fd, stat, area, origin: Origin::Path })
-    } else {
-        beneath(directory.as_fd(), area, above, Last::Follow, WHICH | OFlags::DIRECTORY)?
-    };
-    Some(object.map(|Object { fd, stat, area, .. }| Parent { directory: fd, stat, name, area, slash: false }))
+    if above.is_empty() {
+        let directory = directory.clone();
+        let stat = stat_of(directory.as_fd());
+        return Some(stat.map(|stat| Parent { directory, stat, name, area, slash: false }));
+    }
+    let object = beneath(directory.as_fd(), area, above, Last::Follow, WHICH | OFlags::DIRECTORY)?;
+    Some(object.map(|Object { fd, stat, area, .. }| Parent {
+        directory: Arc::new(fd),
+        stat,
+        name,
+        area,
+        slash: false,
+    }))
 }
 
 /// openat2(2) with as many tries as it wants.
@@ -580,7 +652,10 @@ fn begins_with_link(path: &[u8]) -> bool {
 
 /// Leaves out what means nothing: `//` and `/./`, and `..` at the beginning. A path that ends in a slash, or in `/.`,
 /// ends in a slash.
-pub(super) fn tidy(path: &[u8]) -> Vec<u8> {
+pub(super) fn tidy(path: &[u8]) -> Cow<'_, [u8]> {
+    if is_tidy(path) {
+        return path.into();
+    }
     let mut tidy = Vec::with_capacity(path.len());
     for name in path.split(|&byte| byte == b'/') {
         if name.is_empty() || name == b"." || name == b".." && tidy.is_empty() {
@@ -592,7 +667,15 @@ pub(super) fn tidy(path: &[u8]) -> Vec<u8> {
     if ends_with_directory(path) && !tidy.is_empty() {
         tidy.push(b'/');
     }
-    tidy
+    tidy.into()
+}
+
+/// Whether there is nothing to leave out, as in most paths.
+fn is_tidy(path: &[u8]) -> bool {
+    let Some(path) = path.strip_prefix(b"/") else { return path.is_empty() };
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let mut names = path.split(|&byte| byte == b'/');
+    !path.starts_with(b"..") && names.all(|name| !name.is_empty() && name != b".")
 }
 
 fn ends_with_directory(path: &[u8]) -> bool {
@@ -624,8 +707,13 @@ mod tests {
             ("/../../a", "/a"),
             ("/a/../b", "/a/../b"),
             ("/a/.", "/a/"),
+            ("/a/b/", "/a/b/"),
+            ("/.a/..b", "/.a/..b"),
+            ("/..a", "/..a"),
+            ("/a//", "/a/"),
+            ("", ""),
         ] {
-            assert_eq!(tidy(path.as_bytes()), expected.as_bytes(), "{path}");
+            assert_eq!(*tidy(path.as_bytes()), *expected.as_bytes(), "{path}");
         }
     }
 }

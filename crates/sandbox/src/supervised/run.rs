@@ -23,6 +23,7 @@ use rustix::net::{
 use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior};
 
 use super::area::Kind;
+use super::directories::Directories;
 use super::furnish::{Furnished, Furnisher, Scratch, open};
 use super::journal::Journal;
 use super::machine;
@@ -196,6 +197,7 @@ fn supervise(
     let supervisor = Arc::new(Supervisor {
         listener,
         areas,
+        directories: Directories::default(),
         tasks: Tasks::default(),
         owners: table.into(),
         journal: Journal::default(),

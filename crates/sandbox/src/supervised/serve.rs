@@ -40,7 +40,7 @@ pub(super) fn start(supervisor: &Arc<Supervisor>) -> std::io::Result<()> {
         table.resize(table.len().max(index + 1), None);
         table[index] = Some(*served);
     }
-    let shared = Arc::new((table, Mutex::new(())));
+    let shared = Arc::new((table, Mutex::new(0)));
     for _ in 0..WORKERS {
         let (supervisor, shared) = (supervisor.clone(), shared.clone());
         std::thread::Builder::new()
@@ -50,16 +50,24 @@ pub(super) fn start(supervisor: &Arc<Supervisor>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Every how many calls the one who has the turn looks whether another call waits.
+const SELDOM: u32 = 8;
+/// For how many calls it looks each time after one did.
+const CROWDED: u32 = 64;
+
 /// A call that arrives wakes every thread that waits for one, and only one gets it. So only one waits: it has the turn, and
 /// passes it on when a second call is there before it has served the first. As long as a RUN does one thing at a time
-/// nobody else is woken.
-fn work(supervisor: &Arc<Supervisor>, table: &Table, turn: &Mutex<()>) {
+/// nobody else is woken, and whether there is a second call is looked at now and then only: no call takes long.
+fn work(supervisor: &Arc<Supervisor>, table: &Table, turn: &Mutex<u32>) {
     loop {
         let mut mine = Some(lock(turn));
-        while mine.is_some() {
+        while let Some(left) = &mut mine {
             // An error of the listener's own means that there is nobody left to serve.
             let Ok(Some(call)) = supervisor.listener.receive() else { return };
-            if supervisor.listener.has_more() {
+            let looks = **left > SELDOM || **left == 0;
+            **left = if **left == 0 { SELDOM } else { **left - 1 };
+            if looks && supervisor.listener.has_more() {
+                **left = CROWDED;
                 mine = None;
             }
             serve(supervisor, table, &call);

@@ -11,6 +11,7 @@ use owners::{Identity, Table};
 use rustix::io::Errno;
 
 use super::area::Areas;
+use super::directories::Directories;
 use super::journal::Journal;
 use super::memory::Memory;
 use super::task::{Task, Tasks, lock};
@@ -22,6 +23,7 @@ use crate::sys::plain;
 pub(super) struct Supervisor {
     pub(super) listener: Listener,
     pub(super) areas: Areas,
+    pub(super) directories: Directories,
     pub(super) tasks: Tasks,
     pub(super) owners: Mutex<Table>,
     pub(super) journal: Journal,

@@ -32,6 +32,8 @@ pub(super) struct Running {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) directory: Arc<OwnedFd>,
+    /// The directory is the root of the tree.
+    pub(super) at_top: bool,
     /// The area that the directory is in, if nothing is mounted below it: then the kernel knows all that is there.
     pub(super) alone_in: Option<usize>,
     /// The root that it has given itself by chroot(2), as a path of the tree; and that directory.
@@ -42,7 +44,8 @@ pub(super) struct Place {
 impl Task {
     /// The first one.
     pub(super) fn new(id: i32, directory: OwnedFd) -> Self {
-        let place = Place { directory: Arc::new(directory), alone_in: None, root: None, umask: 0o022 };
+        let place =
+            Place { directory: Arc::new(directory), at_top: true, alone_in: None, root: None, umask: 0o022 };
         Task {
             id,
             process: id,
@@ -98,6 +101,11 @@ impl Task {
         let place = lock(&self.place);
         let area = place.alone_in.filter(|_| place.root.is_none())?;
         Some((place.directory.clone(), area))
+    }
+
+    /// Whether it has given itself a root of its own.
+    pub(super) fn has_root(&self) -> bool {
+        lock(&self.place).root.is_some()
     }
 
     pub(super) fn move_to(&self, change: impl FnOnce(&mut Place)) {

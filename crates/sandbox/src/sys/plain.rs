@@ -83,6 +83,20 @@ pub(crate) fn statx_at(
     Ok(unsafe { statx.assume_init() })
 }
 
+/// What a statx(2) with `STATX_BASIC_STATS` says, as far as stat(2) says it too; of its times only the seconds.
+pub(crate) fn stat_of_statx(statx: &libc::statx) -> libc::stat {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: all zeroes is a valid value of this struct of integers.
+    let stat_fields = unsafe { stat.assume_init_mut() };
+    stat_fields.st_dev = rustix::fs::makedev(statx.stx_dev_major, statx.stx_dev_minor);
+    stat_fields.st_rdev = rustix::fs::makedev(statx.stx_rdev_major, statx.stx_rdev_minor);
+    stat_fields.st_ino = statx.stx_ino;
+    stat_fields.st_mode = statx.stx_mode.into();
+    (stat_fields.st_uid, stat_fields.st_gid) = (statx.stx_uid, statx.stx_gid);
+    stat_fields.st_size = statx.stx_size.cast_signed();
+    *stat_fields
+}
+
 /// As [`stat_at`], for fstatfs(2).
 pub(crate) fn stat_filesystem(file: std::os::fd::BorrowedFd<'_>) -> std::io::Result<libc::statfs> {
     use std::os::fd::AsRawFd;

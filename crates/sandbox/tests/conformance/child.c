@@ -111,6 +111,71 @@ static void opening(void) {
     call(truncate, "secret", 0);
 }
 
+static void whole(char *path, const char *name) {
+    if (!getcwd(path, PATH_MAX)) exit(1);
+    strcat(strcat(path, "/"), name);
+}
+
+/* A path leads elsewhere once a directory or a link on it was moved or removed, however often it was looked up before. */
+static void ways(void) {
+    static char file[PATH_MAX], nothing[PATH_MAX], down[PATH_MAX], by_link[PATH_MAX], dotted[PATH_MAX], other[PATH_MAX];
+    static char other_by_link[PATH_MAX], below_file[PATH_MAX], link_itself[PATH_MAX], slash[PATH_MAX], made[PATH_MAX];
+    struct stat found;
+    struct statx more;
+    char text[PATH_MAX];
+    mkdir("way", 0755); mkdir("way/down", 0755); close(creat("way/down/file", 0644));
+    mkdir("others", 0755); mkdir("others/down", 0755); close(creat("others/down/other", 0644));
+    symlink("way", "turn");
+    whole(file, "way/down/file"); whole(nothing, "way/down/nothing"); whole(down, "way/down"); whole(by_link, "turn/down/file");
+    whole(dotted, "way/down/../down/file"); whole(other, "way/down/other"); whole(other_by_link, "turn/down/other");
+    whole(below_file, "way/down/file/x"); whole(link_itself, "turn"); whole(slash, "way/down/file/"); whole(made, "turn/down/made");
+    for (int step = 0; step < 8; step++) {
+        printf("%sstep %d\n", at_line, step);
+        switch (step) {
+            case 1: rename("way", "away"); break;
+            case 2: rename("others", "way"); break;
+            case 3: renameat2(HERE, "way", HERE, "away", RENAME_EXCHANGE); break;
+            case 4: unlink("turn"); symlink("away", "turn"); break;
+            case 5: symlink("way", "new-turn"); rename("new-turn", "turn"); break;
+            case 6: unlink("way/down/made"); unlink("way/down/file"); rmdir("way/down"); break;
+            case 7: mkdir("way/down", 0755); symlink("../../away/down/other", "way/down/file"); break;
+        }
+        const char *all[] = {file, nothing, down, by_link, dotted, other, other_by_link, below_file, link_itself, slash};
+        for (unsigned which = 0; which < sizeof all / sizeof *all; which++) {
+            const char *path = all[which];
+            printf("%spath %u\n", at_line, which);
+            call(newfstatat, HERE, path, &found, 0);
+            call(newfstatat, HERE, path, &found, STAY);
+            call(statx, HERE, path, 0, STATX_BASIC_STATS, &more);
+            call(statx, HERE, path, STAY, STATX_BASIC_STATS, &more);
+            call(faccessat, HERE, path, R_OK);
+            call(readlinkat, HERE, path, text, sizeof text);
+            opens(openat, HERE, path, O_RDONLY);
+            opens(openat, HERE, path, O_RDONLY | O_NOFOLLOW);
+            opens(openat, HERE, path, O_RDONLY | O_DIRECTORY);
+        }
+        call(mkdir, made, 0755);
+        call(rmdir, made);
+        opens(open, made, O_WRONLY | O_CREAT, 0644);
+        int home = open(".", O_RDONLY | O_DIRECTORY), held = open("way", O_RDONLY | O_DIRECTORY);
+        call(newfstatat, held, "down", &found, 0);
+        call(newfstatat, held, "down", &found, STAY);
+        call(newfstatat, held, "nothing", &found, STAY);
+        call(newfstatat, held, "..", &found, STAY);
+        call(fchdir, held);
+        call(newfstatat, HERE, "down", &found, STAY);
+        call(newfstatat, HERE, "down/file", &found, 0);
+        fchdir(home);
+        close(home);
+        close(held);
+    }
+    int file_held = open("/marker", O_RDONLY), flags = fcntl(file_held, F_GETFL);
+    printf("%sflags %o\n", at_line, flags & (O_ACCMODE | O_NONBLOCK | O_APPEND | O_NOFOLLOW | O_DIRECTORY));
+    call(newfstatat, file_held, "x", &found, 0);
+    call(newfstatat, 99, "x", &found, 0);
+    close(file_held);
+}
+
 static void looking(void) {
     struct stat found;
     struct statx more;
@@ -458,7 +523,7 @@ static void prepare(const char *folder, uid_t owner) {
     }
 }
 
-static void all(void) { opening(); looking(); naming(); attributes(); places(); users(); processes(); }
+static void all(void) { opening(); looking(); ways(); naming(); attributes(); places(); users(); processes(); }
 
 int main(void) {
     memset(too_long, 'x', sizeof too_long - 1);

@@ -22,16 +22,17 @@ fn enter(caller: &Caller<'_>, object: Object) -> Result<Answer, Errno> {
     let seen = caller.supervisor.seen(object.stat);
     access::check(&caller.task.credentials(), &seen, access::EXECUTE)?;
     // Only what has a path in the tree is a place to stand in (CVE-2024-21626).
-    let alone_in = match proc::link_of(object.fd.as_fd()) {
+    let (at_top, alone_in) = match proc::link_of(object.fd.as_fd()) {
         Ok(link) => {
             let (area, path) = caller.supervisor.areas.seen(&link).ok_or(Errno::ACCESS)?;
-            caller.supervisor.areas.is_alone(area, &path).then_some(area)
+            (path == b"/", caller.supervisor.areas.is_alone(area, &path).then_some(area))
         }
-        Err(Errno::NAMETOOLONG) => Some(caller.climb(object.fd.as_fd())?),
+        Err(Errno::NAMETOOLONG) => (false, Some(caller.climb(object.fd.as_fd())?)),
         Err(error) => return Err(error),
     };
     caller.task.move_to(|place| {
         place.directory = Arc::new(object.fd);
+        place.at_top = at_top;
         place.alone_in = alone_in;
     });
     Ok(Answer::Value(0))

@@ -1,5 +1,6 @@
 //! Looking: the calls that change nothing.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
 use nix::libc;
@@ -7,10 +8,11 @@ use rustix::io::Errno;
 
 use super::super::access;
 use super::super::area::Kind;
+use super::super::credentials::capability;
 use super::super::proc::{self, InProc};
-use super::super::resolve::{End, Last, Object, Origin};
+use super::super::resolve::{End, Last, Object, Origin, Spot};
 use super::super::serve::Answer;
-use super::super::supervisor::{Caller, errno, file_type};
+use super::super::supervisor::{Caller, Supervisor, errno, file_type, identity, stat_in};
 use crate::sys::plain;
 
 /// What a file is said to be.
@@ -20,6 +22,58 @@ fn seen(caller: &Caller<'_>, object: &Object) -> libc::stat {
         (stat.st_uid, stat.st_gid) = of;
     }
     stat
+}
+
+/// A file that is looked at, and not opened.
+struct Sight {
+    /// What it is said to be.
+    stat: libc::stat,
+    area: usize,
+}
+
+/// Looks at what is at a path.
+fn look(caller: &Caller<'_>, at: i32, path: &CStr, last: Last, empty_is_self: bool) -> Result<Sight, Errno> {
+    if let Some(sight) = glance(caller, at, path, last) {
+        return sight;
+    }
+    let object = caller.object_or_self(at, path, last, empty_is_self)?;
+    Ok(Sight { stat: seen(caller, &object), area: object.area })
+}
+
+/// The same in one step, where that can be done.
+fn glance(caller: &Caller<'_>, at: i32, path: &CStr, last: Last) -> Option<Result<Sight, Errno>> {
+    let sv = caller.supervisor;
+    let Spot { directory, name, area } = match caller.spot(at, path.to_bytes())? {
+        Ok(spot) => spot,
+        Err(error) => return Some(Err(error)),
+    };
+    match stat_in(&directory, &name) {
+        Ok(stat) if is_elsewhere(sv, &stat, last) => None,
+        Ok(stat) => Some(Ok(Sight { stat: sv.seen(stat), area })),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Whether what was found by its name is not what a path means that ends in it.
+fn is_elsewhere(sv: &Supervisor, stat: &libc::stat, last: Last) -> bool {
+    last == Last::Follow && file_type(stat) == libc::S_IFLNK || sv.areas.is_covered(identity(stat))
+}
+
+/// Looks at a name in a directory that the caller has open. Any error is said by who looks again.
+fn glance_below(caller: &Caller<'_>, at: i32, name: &CStr, last: Last) -> Option<libc::stat> {
+    let sv = caller.supervisor;
+    let plain = !matches!(name.to_bytes(), b"" | b"." | b"..") && !name.to_bytes().contains(&b'/');
+    let everywhere = caller.task.ask(|who| who.can(capability::DAC_OVERRIDE)) && !caller.task.has_root();
+    if at < 0 || !plain || !everywhere {
+        return None;
+    }
+    let mut path = proc::descriptor_path(caller.task.id, at).ok()?.into_bytes();
+    path.push(b'/');
+    path.extend(name.to_bytes());
+    let stat = stat_in(rustix::fs::CWD, &CString::new(path).ok()?).ok()?;
+    // What is on another filesystem may be in /proc, of which the kernel says something else.
+    let fits = stat.st_dev == sv.areas.device() && !is_elsewhere(sv, &stat, last);
+    fits.then(|| sv.seen(stat))
 }
 
 /// newfstatat(2).
@@ -34,8 +88,12 @@ pub(super) fn stat(caller: &Caller<'_>, [at, path, buffer, flags, ..]: [u64; 6])
     if path.is_empty() && empty_is_self && at as i32 != libc::AT_FDCWD {
         return stat_descriptor(caller, [at, buffer, 0, 0, 0, 0]);
     }
-    let object = caller.object_or_self(at as i32, &path, Last::from_flags(flags), empty_is_self)?;
-    caller.memory().write_value(buffer, &seen(caller, &object))?;
+    let last = Last::from_flags(flags);
+    let stat = match glance_below(caller, at as i32, &path, last) {
+        Some(stat) => stat,
+        None => look(caller, at as i32, &path, last, empty_is_self)?.stat,
+    };
+    caller.memory().write_value(buffer, &stat)?;
     Ok(Answer::Value(0))
 }
 
@@ -61,10 +119,16 @@ pub(super) fn statx(
     }
     let empty_is_self = flags & libc::AT_EMPTY_PATH as u64 != 0;
     let path = if path == 0 && empty_is_self { c"".into() } else { caller.memory().read_path(path)? };
-    let object = caller.object_or_self(at as i32, &path, Last::from_flags(flags), empty_is_self)?;
-    let stat = seen(caller, &object);
-    let flags = libc::AT_EMPTY_PATH | (flags & SYNC) as i32;
-    let mut statx = errno(plain::statx_at(object.fd.as_fd(), c"", flags, mask as u32))?;
+    let last = Last::from_flags(flags);
+    let (sync, mask) = ((flags & SYNC) as i32, mask as u32);
+    let (mut statx, stat) = match glance_x(caller, at as i32, &path, last, sync, mask) {
+        Some(found) => found?,
+        None => {
+            let object = caller.object_or_self(at as i32, &path, last, empty_is_self)?;
+            let flags = libc::AT_EMPTY_PATH | sync;
+            (errno(plain::statx_at(object.fd.as_fd(), c"", flags, mask))?, seen(caller, &object))
+        }
+    };
     (statx.stx_uid, statx.stx_gid) = (stat.st_uid, stat.st_gid);
     statx.stx_mode = stat.st_mode as u16;
     statx.stx_size = stat.st_size.cast_unsigned();
@@ -72,6 +136,31 @@ pub(super) fn statx(
     statx.stx_rdev_minor = rustix::fs::minor(stat.st_rdev);
     caller.memory().write_value(buffer, &statx)?;
     Ok(Answer::Value(0))
+}
+
+/// As [`glance`], for statx(2): what the kernel says, and what is to be said.
+fn glance_x(
+    caller: &Caller<'_>,
+    at: i32,
+    path: &CStr,
+    last: Last,
+    sync: i32,
+    mask: u32,
+) -> Option<Result<(libc::statx, libc::stat), Errno>> {
+    let sv = caller.supervisor;
+    let Spot { directory, name, .. } = match caller.spot(at, path.to_bytes())? {
+        Ok(spot) => spot,
+        Err(error) => return Some(Err(error)),
+    };
+    // Which file it is, and of which type, has to be known here.
+    let mask = mask | libc::STATX_BASIC_STATS;
+    let flags = libc::AT_SYMLINK_NOFOLLOW | sync;
+    let statx = match errno(plain::statx_at(directory.as_fd(), &name, flags, mask)) {
+        Ok(statx) => statx,
+        Err(error) => return Some(Err(error)),
+    };
+    let stat = plain::stat_of_statx(&statx);
+    (!is_elsewhere(sv, &stat, last)).then(|| Ok((statx, sv.seen(stat))))
 }
 
 /// statfs(2).
@@ -91,15 +180,15 @@ pub(super) fn access(caller: &Caller<'_>, [at, path, mode, flags, ..]: [u64; 6])
     }
     let path = caller.memory().read_path(path)?;
     let empty_is_self = flags & libc::AT_EMPTY_PATH as u64 != 0;
-    let object = caller.object_or_self(at as i32, &path, Last::from_flags(flags), empty_is_self)?;
-    let seen = seen(caller, &object);
+    let Sight { stat: seen, area: index } =
+        look(caller, at as i32, &path, Last::from_flags(flags), empty_is_self)?;
     let wanted = mode as u32;
-    let area = caller.supervisor.areas.get(object.area);
+    let area = caller.supervisor.areas.get(index);
     let changes = wanted & access::WRITE != 0 && matches!(file_type(&seen), libc::S_IFREG | libc::S_IFDIR);
     if changes && area.kind == Kind::Tree {
-        caller.supervisor.areas.may_change(object.area)?;
+        caller.supervisor.areas.may_change(index)?;
     }
-    if file_type(&seen) != libc::S_IFLNK {
+    if file_type(&seen) != libc::S_IFLNK && wanted != 0 {
         let who = caller.task.credentials();
         if flags & libc::AT_EACCESS as u64 != 0 {
             access::check(&who, &seen, wanted)?;
@@ -128,6 +217,14 @@ pub(super) fn readlink(caller: &Caller<'_>, [at, path, buffer, size, ..]: [u64; 
 }
 
 fn text_of_link(caller: &Caller<'_>, at: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+    // Who wants to know a path without links asks for each name in it.
+    if let Some(spot) = caller.spot(at, path) {
+        if path.first() == Some(&b'/') && caller.supervisor.directories.has_straight(path) {
+            return Err(Errno::INVAL);
+        }
+        let Spot { directory, name, .. } = spot?;
+        return Ok(rustix::fs::readlinkat(&directory, &name, Vec::with_capacity(256))?.into_bytes());
+    }
     let object = caller.object(at, path, Last::Stay, super::super::resolve::WHICH);
     match object {
         // Links of /proc say something else than the machine's.

@@ -184,6 +184,11 @@ fn may_take(caller: &Caller<'_>, parent: &Parent, file: &libc::stat) -> Result<(
     caller.task.ask(|who| access::check_sticky(who, &directory, &file))
 }
 
+/// Whether paths may lead by way of this file.
+fn leads_on(file: &libc::stat) -> bool {
+    matches!(file_type(file), libc::S_IFDIR | libc::S_IFLNK)
+}
+
 /// unlinkat(2).
 pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Result<Answer, Errno> {
     let as_directory = flags & libc::AT_REMOVEDIR as u64 != 0;
@@ -212,7 +217,9 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
     }
     let flags = if as_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     let losing = losing(&parent, caller, &file);
+    let changing = leads_on(&file).then(|| caller.supervisor.directories.changing());
     rustix::fs::unlinkat(&parent.directory, &parent.name, flags)?;
+    drop(changing);
     caller.supervisor.journal.removed(&caller.supervisor.areas, &parent, &file);
     lost(caller, losing);
     Ok(Answer::Value(0))
@@ -254,11 +261,14 @@ pub(super) fn rename(
         access::check(&caller.task.credentials(), &seen, access::WRITE)?;
     }
     let flags = RenameFlags::from_bits_retain(flags);
+    let may_lead = leads_on(&file) || replaced.as_ref().is_some_and(leads_on);
     let moved_directory = is_directory || replaced.is_some_and(|it| file_type(&it) == libc::S_IFDIR);
     let replaced = replaced
         .filter(|replaced| !flags.contains(RenameFlags::EXCHANGE) && identity(replaced) != identity(&file));
     let losing = replaced.and_then(|replaced| losing(&to, caller, &replaced));
+    let changing = may_lead.then(|| caller.supervisor.directories.changing());
     rustix::fs::renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
+    drop(changing);
     caller.supervisor.journal.moved(&caller.supervisor.areas, &from, &to, moved_directory);
     lost(caller, losing);
     Ok(Answer::Value(0))

@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use super::super::access;
 use super::super::area::Kind;
 use super::super::credentials::capability;
-use super::super::resolve::{Last, Object, Origin, WHICH, open_in, reopen};
+use super::super::resolve::{Last, Object, Origin, Spot, WHICH, open_in, reopen};
 use super::super::serve::Answer;
-use super::super::supervisor::{Caller, file_type, identity, stat_of};
+use super::super::supervisor::{Caller, file_type, identity, stat_in, stat_of};
 use super::super::task::lock;
 use super::names::own_new;
 
@@ -76,6 +76,11 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
         if let Some(fd) = create(caller, at, path.to_bytes(), asked, flags, mode)? {
             return Ok(Answer::Descriptor { fd, close_on_exec });
         }
+    }
+    if !asked.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC | OFlags::CREATE)
+        && let Some(opened) = open_spot(caller, at, path.to_bytes(), flags)
+    {
+        return opened.map(|fd| Answer::Descriptor { fd, close_on_exec });
     }
     let object = caller.object(at, path.to_bytes(), last, WHICH)?;
     let seen = sv.seen(object.stat);
@@ -142,6 +147,40 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
     }
 }
 
+/// Opens a file or a directory to be read, for a caller who may read everything, where its name leads there without more
+/// ado.
+fn open_spot(caller: &Caller<'_>, at: i32, path: &[u8], flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
+    let Spot { directory, name, .. } = match caller.spot(at, path)? {
+        Ok(spot) => spot,
+        Err(error) => return Some(Err(error)),
+    };
+    let sv = caller.supervisor;
+    let stat = match stat_in(&directory, &name) {
+        Ok(stat) => stat,
+        Err(error) => return Some(Err(error)),
+    };
+    let kind = file_type(&stat);
+    let plain = matches!(kind, libc::S_IFREG | libc::S_IFDIR) && file_type(&sv.seen(stat)) == kind;
+    if !plain || sv.areas.is_covered(identity(&stat)) {
+        return None;
+    }
+    if kind == libc::S_IFREG && flags.contains(OFlags::DIRECTORY) {
+        return Some(Err(Errno::NOTDIR));
+    }
+    // By now it may be a fifo, for whose other end nobody is to wait here.
+    let at_once = (flags | OFlags::NONBLOCK) - OFlags::NOFOLLOW;
+    let links = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    let fd = open_in(directory.as_fd(), name.to_bytes(), at_once, Mode::empty(), links).ok()?;
+    let same = stat_of(fd.as_fd()).is_ok_and(|now| identity(&now) == identity(&stat));
+    if !same {
+        return None;
+    }
+    if !flags.contains(OFlags::NONBLOCK) {
+        rustix::fs::fcntl_setfl(&fd, flags).ok()?;
+    }
+    Some(Ok(fd))
+}
+
 /// Natively a file that is written to loses its capabilities, and its set-id bits but for root. We do not see the write.
 fn lose_privileges(caller: &Caller<'_>, object: &Object, seen: &libc::stat) {
     let keeps = caller.task.ask(|who| who.can(capability::FSETID));
@@ -201,7 +240,7 @@ fn create(
     {
         return Ok(Some(fd));
     }
-    let found = super::super::supervisor::stat_in(&parent.directory, &parent.name);
+    let found = stat_in(&parent.directory, &parent.name);
     match found {
         Ok(_) if exclusive => return Err(Errno::EXIST),
         Ok(stat) if file_type(&stat) == libc::S_IFLNK && !asked.contains(OFlags::NOFOLLOW) => {

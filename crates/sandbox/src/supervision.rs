@@ -1,0 +1,60 @@
+//! The isolation `supervised`: for pods that allow nothing. It needs no privilege at all.
+
+use std::path::Path;
+
+use crate::cancel::Cancel;
+use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
+use crate::job::Job;
+use crate::launch;
+use crate::process::{Exit, Network, Process, Stream};
+
+const NAME: &str = "supervised";
+
+/// Runs processes under a supervisor that answers their system calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Supervised;
+
+impl Isolation for Supervised {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn shape(&self) -> RootShape {
+        RootShape::Described
+    }
+
+    fn check(&self, process: &Process, _: &Path) -> Result<(), RunError> {
+        if process.network == Network::None {
+            return Err(unsupported(
+                "--network=none",
+                "it shares the network of the container, which only a network namespace could change",
+            ));
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        process: &Process,
+        root: &RootFiles,
+        output: &mut dyn FnMut(Stream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<Exit, RunError> {
+        let RootFiles::Described { dir, owners, log } = root else {
+            let what = "a root without a table of owners";
+            return Err(unsupported(what, "it would not know whose its files are"));
+        };
+        self.check(process, dir)?;
+        let job = Job::Supervised {
+            process: process.clone(),
+            dir: dir.into(),
+            owners: owners.into(),
+            log: log.into(),
+        };
+        launch::run(&job, output, cancel)
+    }
+}
+
+fn unsupported(what: &str, why: &'static str) -> RunError {
+    RunError::Unsupported { isolation: NAME, what: what.to_owned(), why }
+}
