@@ -254,6 +254,9 @@ pub(super) fn rename(
     let replaced = stat_in(&to.directory, &to.name).ok();
     if let Some(replaced) = &replaced {
         may_take(caller, &to, replaced)?;
+        if caller.supervisor.areas.is_covered(identity(replaced)) {
+            return Err(Errno::BUSY);
+        }
     }
     // A directory that moves to another is changed itself: its `..`.
     if is_directory && identity(&from.stat) != identity(&to.stat) {
