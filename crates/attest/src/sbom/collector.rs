@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use layer::{Content, LayerIndex, Metadata, Sink, Tree, TreePath};
 
 use super::system::{self, OsRelease};
-use super::{Package, languages, rpm};
+use super::{Package, go_program, java, javascript, languages, rpm};
 
 /// What a file is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,20 @@ enum Source {
     /// rpm's database in a format that is not read.
     OldRpm,
     Npm,
+    Yarn,
+    Pnpm,
     Cargo,
     GoMod,
     GoSum,
+    /// A program, by its mode and not by its name.
+    Program,
     Requirements,
+    PythonLock,
     PythonMetadata,
     Gems,
     Composer,
+    Java,
+    MavenProperties,
 }
 
 /// A database or lock file of text that is larger is passed over, with a note.
@@ -58,15 +65,20 @@ impl Source {
             },
             _ => match name {
                 b"package-lock.json" | b".package-lock.json" => Source::Npm,
+                b"yarn.lock" => Source::Yarn,
+                b"pnpm-lock.yaml" => Source::Pnpm,
                 b"Cargo.lock" => Source::Cargo,
                 b"go.mod" => Source::GoMod,
                 b"go.sum" => Source::GoSum,
                 b"requirements.txt" => Source::Requirements,
+                b"poetry.lock" | b"uv.lock" => Source::PythonLock,
                 b"METADATA" if parent.ends_with(b".dist-info/") => Source::PythonMetadata,
                 b"PKG-INFO" if parent.ends_with(b".egg-info/") => Source::PythonMetadata,
                 b"Gemfile.lock" => Source::Gems,
                 b"composer.lock" => Source::Composer,
                 b"installed.json" if parent.ends_with(b"vendor/composer/") => Source::Composer,
+                b"pom.properties" if has_part(parent, b"META-INF/maven/") => Source::MavenProperties,
+                name if java::is_archive(name) => Source::Java,
                 _ => return None,
             },
         })
@@ -76,9 +88,16 @@ impl Source {
         match self {
             Source::Npm | Source::Composer => JSON_LIMIT,
             Source::Rpm => RPM_LIMIT,
+            // They are as large as they are; of neither is more in memory than the names of what it holds.
+            Source::Program | Source::Java => u64::MAX,
             _ => TEXT_LIMIT,
         }
     }
+}
+
+/// True if the bytes are somewhere in a path.
+fn has_part(path: &[u8], part: &[u8]) -> bool {
+    path.windows(part.len()).any(|window| window == part)
 }
 
 /// What a file held.
@@ -223,6 +242,12 @@ fn packages_of(source: Source, reader: &mut dyn BufRead) -> io::Result<Vec<Packa
         Source::Dpkg => system::dpkg(reader),
         Source::Apk => system::apk(reader),
         Source::Npm => languages::npm(reader),
+        Source::Yarn => javascript::yarn(reader),
+        Source::Pnpm => javascript::pnpm(reader),
+        Source::Program => go_program::packages(&mut &mut *reader),
+        Source::PythonLock => languages::python_lock(reader),
+        Source::Java => java::archive(reader),
+        Source::MavenProperties => java::properties(reader),
         Source::Cargo => languages::cargo(reader),
         Source::GoMod => languages::go_mod(reader),
         Source::GoSum => languages::go_sum(reader),
@@ -235,9 +260,14 @@ fn packages_of(source: Source, reader: &mut dyn BufRead) -> io::Result<Vec<Packa
 }
 
 impl Sink for Collector {
-    fn put(&mut self, path: &TreePath, _: &Metadata, content: Content<'_>) -> io::Result<()> {
-        if let (Some(source), Content::File { size, data }) = (Source::of(path), content) {
+    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
+        let program = Some(Source::Program).filter(|_| metadata.mode & 0o111 != 0);
+        if let (Some(source), Content::File { size, data }) = (Source::of(path).or(program), content) {
             let held = self.read(source, size, data);
+            if source == Source::Program && matches!(&held, Held::Packages(packages) if packages.is_empty()) {
+                // Most programs are none of Go.
+                return Ok(());
+            }
             self.found.insert(path.clone(), Found { layer: self.layer, source, held });
         }
         Ok(())

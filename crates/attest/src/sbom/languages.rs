@@ -9,7 +9,7 @@ use super::Package;
 use super::lines::each_line;
 
 /// A name with what stands before its last slash as namespace.
-fn named(ecosystem: &'static str, name: &str, version: &str) -> Package {
+pub(crate) fn named(ecosystem: &'static str, name: &str, version: &str) -> Package {
     let (namespace, name) = name.rsplit_once('/').unwrap_or(("", name));
     Package { namespace: namespace.to_owned(), ..Package::new(ecosystem, name, version) }
 }
@@ -64,15 +64,26 @@ pub(crate) fn npm(reader: &mut dyn BufRead) -> io::Result<Vec<Package>> {
     Ok(found)
 }
 
-/// `Cargo.lock`: a table for each package, a key on each line, which is how cargo writes it.
+/// `Cargo.lock`.
 pub(crate) fn cargo(reader: &mut dyn BufRead) -> io::Result<Vec<Package>> {
+    tables("cargo", reader)
+}
+
+/// `poetry.lock`, `uv.lock`.
+pub(crate) fn python_lock(reader: &mut dyn BufRead) -> io::Result<Vec<Package>> {
+    let found = tables("pypi", reader)?;
+    Ok(found.iter().map(|package| python(&package.name, &package.version)).collect())
+}
+
+/// A table for each package, a key on each line, which is how these programs write TOML.
+fn tables(ecosystem: &'static str, reader: &mut dyn BufRead) -> io::Result<Vec<Package>> {
     let mut found: Vec<Package> = Vec::new();
     let mut in_package = false;
     each_line(reader, |line| {
         if line.starts_with('[') {
             in_package = line.trim() == "[[package]]";
             if in_package {
-                found.push(Package::new("cargo", "", ""));
+                found.push(Package::new(ecosystem, "", ""));
             }
         } else if let (true, Some((key, value)), Some(package)) =
             (in_package, line.split_once('='), found.last_mut())
@@ -314,5 +325,10 @@ mod tests {
             &["pkg:pypi/jinja2@3.1.2"],
         );
         check(python_metadata, "Version: 1\n", &[]);
+        check(
+            python_lock,
+            "[[package]]\nname = \"Foo_bar\"\nversion = \"2.0\"\n\n[package.dependencies]\nname = \"no\"\n[metadata]\npython-versions = \"*\"\n",
+            &["pkg:pypi/foo-bar@2.0"],
+        );
     }
 }

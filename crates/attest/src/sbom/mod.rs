@@ -4,6 +4,9 @@
 //! those that list packages, and remembers where they were. What a later layer replaces or removes does not count.
 
 mod collector;
+mod go_program;
+mod java;
+mod javascript;
 mod languages;
 mod lines;
 mod rpm;
