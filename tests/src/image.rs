@@ -46,7 +46,14 @@ impl Image {
         let bundle = self.folder.path().join("bundle");
         if !bundle.exists() {
             let image = format!("{}:image", self.folder.path().join("layout").display());
-            output(Command::new("umoci").args(["unpack", "--image", &image]).arg(&bundle))?;
+            if self.config["os"] == "windows" {
+                // No runtime here has a configuration for it.
+                std::fs::create_dir(&bundle)?;
+                let mut unpack = Command::new("umoci");
+                output(unpack.args(["raw", "unpack", "--image", &image]).arg(bundle.join("rootfs")))?;
+            } else {
+                output(Command::new("umoci").args(["unpack", "--image", &image]).arg(&bundle))?;
+            }
         }
         Ok(bundle)
     }

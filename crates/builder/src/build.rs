@@ -120,10 +120,6 @@ fn with_plan<T>(
     member: Member<'_>,
     work: impl for<'a> FnOnce(&'a Engine<'a>, &'a Plan<'a>, &'a Checks<'a>) -> Result<T>,
 ) -> Result<(T, Timings)> {
-    if options.platform.os == "windows" {
-        return Err(Error::new(format!("an image for {} cannot be built", options.platform))
-            .hint("layers of Windows have another form, which is not written here"));
-    }
     obey_syntax(options)?;
     let dockerfile = dockerfile::parse(&options.dockerfile).map_err(parse_error)?;
     let platform = options.platform.to_string();

@@ -416,7 +416,7 @@ impl<'a> Engine<'a> {
     /// Makes a directory the layer of an empty stage.
     pub(crate) fn lay(&self, stage: &mut Stage, source: &DirectorySource, created_by: String) -> Result<()> {
         let tree = stage.tree(self)?;
-        let mut layer = NewLayer::create(self)?;
+        let mut layer = NewLayer::create(self, stage.image.form())?;
         let nothing = Ignore::default();
         let mut plan = Plan::new(&tree, Look { now: self.now(), ..Look::default() }, &nothing);
         plan.copy(source, &TreePath::root(), &Destination::new(&tree, &TreePath::root(), "/")?)?;

@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use cache::{Key, Repository};
+use layer::{Form, TreePath};
 use layout::Layout;
 use oci::{Compression, Descriptor, DiffId, History, ImageConfig, ImageFormat, Manifest, Reference};
 
 use crate::error::{Error, Result};
+use crate::windows;
 
 /// The search path of an image that sets none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The same on Windows, as BuildKit has it.
+const DEFAULT_PATH_OF_WINDOWS: &str = "c:\\Windows\\System32;c:\\Windows";
+
+/// What platforms call it.
+pub(crate) const WINDOWS: &str = "windows";
 
 /// The state of a stage: what it would be if it ended here.
 #[derive(Debug, Clone)]
@@ -64,11 +72,12 @@ pub(crate) enum LayerOrigin {
 impl Image {
     /// `FROM scratch`.
     pub(crate) fn scratch(platform: &oci::Platform) -> Self {
+        let root = if platform.os == WINDOWS { windows::shown(&TreePath::root()) } else { "/".to_owned() };
         let config = ImageConfig {
             architecture: platform.architecture.clone(),
             os: platform.os.clone(),
             variant: platform.variant.clone(),
-            config: oci::Config { working_dir: "/".to_owned(), ..oci::Config::default() },
+            config: oci::Config { working_dir: root, ..oci::Config::default() },
             ..ImageConfig::default()
         };
         let mut image = Image { config, layers: Vec::new(), made_at: None };
@@ -110,8 +119,19 @@ impl Image {
     pub(crate) fn give_path(&mut self) {
         let env = &mut self.config.config.env;
         if !env.iter().any(|pair| pair.starts_with("PATH=")) {
-            env.push(format!("PATH={DEFAULT_PATH}"));
+            let path = if self.config.os == WINDOWS { DEFAULT_PATH_OF_WINDOWS } else { DEFAULT_PATH };
+            env.push(format!("PATH={path}"));
         }
+    }
+
+    /// True for an image for Windows.
+    pub(crate) fn is_for_windows(&self) -> bool {
+        self.config.os == WINDOWS
+    }
+
+    /// How its layers are laid out.
+    pub(crate) fn form(&self) -> Form {
+        if self.is_for_windows() { Form::Windows } else { Form::Unix }
     }
 
     /// Notes an instruction that has made a layer, or none. `created` is the time of this build.

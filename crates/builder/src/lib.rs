@@ -51,6 +51,7 @@ mod timings;
 mod users;
 mod waiting;
 mod warm;
+mod windows;
 mod workdir;
 
 pub use attest::provenance::Detail;

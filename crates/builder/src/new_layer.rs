@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use cache::{Pending, Store};
-use layer::{Content, LayerIndex, LayerWriter, Metadata, Sink, TreePath, WriteOptions};
+use layer::{Content, Form, LayerIndex, LayerWriter, Metadata, Sink, TreePath, WriteOptions};
 use oci::{Descriptor, MediaType};
 use sandbox::Cancel;
 
@@ -22,10 +22,10 @@ pub(crate) struct NewLayer {
 }
 
 impl NewLayer {
-    pub(crate) fn create(engine: &Engine<'_>) -> Result<Self> {
+    pub(crate) fn create(engine: &Engine<'_>, form: Form) -> Result<Self> {
         let asked = engine.options;
         let (compression, level) = (asked.compression, asked.compression_level);
-        let options = WriteOptions { compression, level, ..WriteOptions::default() };
+        let options = WriteOptions { compression, level, form, ..WriteOptions::default() };
         let store = engine.store().clone();
         let writer = LayerWriter::new(store.pending()?, options)?;
         Ok(NewLayer { writer, store, clamp: engine.clamp(), cancel: engine.cancel().clone() })

@@ -7,7 +7,8 @@ use oci::Platform;
 use crate::context::describe;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::step::{foresee, refuse};
+use crate::image::WINDOWS;
+use crate::step::{for_windows, foresee, refuse};
 
 /// The stages of one build.
 pub(crate) struct Plan<'a> {
@@ -25,14 +26,28 @@ pub(crate) struct Plan<'a> {
 impl Plan<'_> {
     /// A build that cannot succeed fails before anything is pulled.
     pub(crate) fn refuse_what_cannot_be_done(&self, engine: &Engine) -> Result<()> {
-        for instruction in self.needed.iter().flat_map(|stage| self.graph.instructions(*stage)) {
+        for (number, instruction) in self.needed.iter().flat_map(|stage| {
+            self.graph.instructions(*stage).iter().map(move |instruction| (*stage, instruction))
+        }) {
             let blame = |error: Error| error.at(instruction.span);
             refuse(instruction).map_err(blame)?;
             if let InstructionKind::Run(run) = &instruction.kind {
+                let platform = self.own_platform(number)?;
+                if platform.os == WINDOWS {
+                    return Err(blame(for_windows(&self.stage_name(number), &platform)));
+                }
                 foresee(engine, run).map_err(blame)?;
             }
         }
         Ok(())
+    }
+
+    /// What a stage is for, which for one that starts from another is what that is for.
+    fn own_platform(&self, number: usize) -> Result<Platform> {
+        match &self.graph.nodes[number].base {
+            Origin::Stage(base) => self.own_platform(*base),
+            _ => self.platform(number),
+        }
     }
 
     /// A stage's name, or its number.

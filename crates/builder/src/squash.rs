@@ -25,7 +25,7 @@ pub(crate) fn squash(engine: &Engine<'_>, stage: &mut Stage) -> Result<()> {
         let index = engine.index(layer).ok_or_else(|| gone(&about(layer)))?;
         before.apply(layer_number(number), &index);
     }
-    let mut joined = NewLayer::create(engine)?;
+    let mut joined = NewLayer::create(engine, stage.image.form())?;
     write_all_but_files(&before, &after, layer_number(first), &mut joined).during("join layers")?;
     for (number, layer) in stage.image.layers.iter().enumerate().skip(first) {
         let mut wanted: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();

@@ -20,6 +20,7 @@ use crate::lineage::Lineage;
 use crate::new_layer::{ACCOUNT_FILE_LIMIT, ACCOUNT_FILES, KeepAccounts};
 use crate::scope::Scope;
 use crate::users::Accounts;
+use crate::windows;
 
 /// A stage, from its FROM on.
 pub(crate) struct Stage {
@@ -96,7 +97,19 @@ impl Stage {
 
     /// The folder that relative paths are relative to.
     pub(crate) fn working_dir(&self) -> Result<TreePath> {
-        Ok(TreePath::root().join_clean(&self.image.config.config.working_dir)?)
+        Ok(TreePath::root().join_clean(&self.path(self.image.config.config.working_dir.clone())?)?)
+    }
+
+    /// Goes to a folder; its name as an image for this system has it.
+    pub(crate) fn set_working_dir(&mut self, path: &TreePath) -> String {
+        let shown = if self.image.is_for_windows() { windows::shown(path) } else { path.to_string() };
+        self.image.config.config.working_dir.clone_from(&shown);
+        shown
+    }
+
+    /// A path of an instruction as the tree has it.
+    pub(crate) fn path(&self, written: String) -> Result<String> {
+        if self.image.is_for_windows() { windows::path(&written) } else { Ok(written) }
     }
 
     /// The filesystem as a value, if somebody has needed it.

@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
     /// Major and minor number of a device.
     pub(crate) device: (u32, u32),
+    /// It has attributes of Windows.
+    pub(crate) is_for_windows: bool,
 }
 
 /// The data of the current file.
@@ -147,7 +149,8 @@ impl<'a> Entries<'a> {
             EntryType::Continuous | EntryType::GNUSparse => EntryType::Regular,
             kind => kind,
         };
-        let mut entry = Entry { name, kind, metadata, link, size: 0, device: (0, 0) };
+        let is_for_windows = pax.is_for_windows;
+        let mut entry = Entry { name, kind, metadata, link, size: 0, device: (0, 0), is_for_windows };
         let stored = pax.size.unwrap_or(stored);
         match kind {
             EntryType::Regular => {

@@ -8,6 +8,7 @@
 
 use tar::{EntryType, Header};
 
+use crate::windows::Extra;
 use crate::{Metadata, pax};
 
 /// The unit of a tar.
@@ -33,6 +34,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) size: u64,
     /// Major and minor number of a device.
     pub(crate) device: (u32, u32),
+    /// What the system needs beyond that.
+    pub(crate) extra: &'a Extra,
 }
 
 /// True if the block's checksum says that it is a header. The sum of signed bytes, which some old programs
@@ -68,7 +71,7 @@ pub(crate) fn number(field: &[u8]) -> Option<i64> {
 
 /// The blocks in front of an entry's data. Fails, in words, on what no record can hold.
 pub(crate) fn encode(fields: &Fields<'_>) -> Result<Vec<u8>, String> {
-    let Fields { name, kind, metadata, link, size, device } = *fields;
+    let Fields { name, kind, metadata, link, size, device, extra } = *fields;
     let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut needs = |key: &[u8], value: &[u8]| records.push((key.into(), value.into()));
     let split = split(name);
@@ -99,6 +102,9 @@ pub(crate) fn encode(fields: &Fields<'_>) -> Result<Vec<u8>, String> {
         }
         needs(&[b"SCHILY.xattr.", &key[..]].concat(), value);
     }
+    for (key, value) in &extra.records {
+        needs(key, value.as_bytes());
+    }
     if !fits(8, device.0.into()) || !fits(8, device.1.into()) {
         return Err(format!("a tar cannot hold the device number {}:{}", device.0, device.1));
     }
@@ -109,7 +115,7 @@ pub(crate) fn encode(fields: &Fields<'_>) -> Result<Vec<u8>, String> {
         text(&mut ustar.prefix, prefix);
         text(&mut ustar.name, name);
         text(&mut ustar.linkname, link);
-        octal(&mut ustar.mode, (metadata.mode & 0o7777).into());
+        octal(&mut ustar.mode, (metadata.mode & 0o7777 | extra.mode).into());
         octal(&mut ustar.uid, metadata.uid.into());
         octal(&mut ustar.gid, metadata.gid.into());
         octal(&mut ustar.size, size);
@@ -292,8 +298,8 @@ mod tests {
             (b"a", Metadata { mtime: 1 << 33, ..plain.clone() }, b"", 0, &["mtime"]),
             ("é".as_bytes(), Metadata { xattrs, ..plain.clone() }, b"", 0, &["SCHILY.xattr.user.a", "path"]),
         ] {
-            let fields =
-                Fields { name, kind: EntryType::Regular, metadata: &metadata, link, size, device: (0, 0) };
+            let (kind, device, extra) = (EntryType::Regular, (0, 0), &Extra::default());
+            let fields = Fields { name, kind, metadata: &metadata, link, size, device, extra };
             let blocks = encode(&fields).unwrap();
             let headers = if keys.is_empty() { 1 } else { 3 };
             assert_eq!(blocks.len(), headers * BLOCK);

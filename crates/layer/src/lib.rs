@@ -19,6 +19,7 @@ mod sink;
 mod sparse;
 mod stream;
 mod tree;
+mod windows;
 mod write;
 
 pub use entry::{Change, ContentHash, Kind, LayerIndex, Metadata, Node, carries_xattr};
@@ -28,4 +29,5 @@ pub use path::{PathError, TreePath};
 pub use read::{ReadError, is_archive, read_archive, read_layer};
 pub use sink::{Content, FilesOnly, Sink, discard};
 pub use tree::{Inode, ResolveError, Resolved, Tree};
+pub use windows::Form;
 pub use write::{LayerWriter, WriteOptions, Written};

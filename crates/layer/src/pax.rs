@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::sparse::Extent;
+use crate::windows;
 
 /// What the extended header of one entry says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) struct Pax {
     pub(crate) mtime: Option<i64>,
     pub(crate) xattrs: BTreeMap<Box<[u8]>, Box<[u8]>>,
     pub(crate) sparse: Sparse,
+    /// It has attributes of Windows.
+    pub(crate) is_for_windows: bool,
 }
 
 /// GNU tar's records about sparse files.
@@ -62,6 +65,7 @@ impl Pax {
                 b"uid" => pax.uid = Some(decimal(value).ok_or_else(fault)?),
                 b"gid" => pax.gid = Some(decimal(value).ok_or_else(fault)?),
                 b"mtime" => pax.mtime = Some(seconds(value).ok_or_else(fault)?),
+                windows::ATTRIBUTES => pax.is_for_windows = true,
                 b"GNU.sparse.major" => major = Some(number()?),
                 b"GNU.sparse.minor" => minor = Some(number()?),
                 b"GNU.sparse.name" => pax.sparse.name = Some(value.into()),

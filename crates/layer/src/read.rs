@@ -15,7 +15,9 @@ use crate::entries::{Data, Entries, Entry};
 use crate::entry::carries_xattr;
 use crate::header::{BLOCK, is_header};
 use crate::inflate::{self, SourceError};
-use crate::{Change, Content, ContentHash, Kind, LayerIndex, Node, PathError, Sink, TreePath, stream};
+use crate::{
+    Change, Content, ContentHash, Kind, LayerIndex, Node, PathError, Sink, TreePath, stream, windows,
+};
 
 /// Why a layer or an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +142,11 @@ fn deliver(
     sink: &mut dyn Sink,
     mut note: impl FnMut(Change),
 ) -> Result<(), ReadError> {
+    let mut form = None;
     while let Some(mut entry) = entries.next()? {
+        if names == Names::Layer && !windows::unwrap(&mut form, &mut entry) {
+            continue;
+        }
         entry.metadata.xattrs.retain(|name, _| carries_xattr(name));
         let change = match names.place(&entry)? {
             Place::Nothing => continue,

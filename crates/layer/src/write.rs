@@ -12,7 +12,8 @@ use tar::EntryType;
 use crate::entry::carries_xattr;
 use crate::header::{self, Fields};
 use crate::pack::{Finished, Tar};
-use crate::{Change, Content, ContentHash, Kind, LayerIndex, Metadata, Node, Sink, TreePath};
+use crate::windows::{self, Extra};
+use crate::{Change, Content, ContentHash, Form, Kind, LayerIndex, Metadata, Node, Sink, TreePath};
 
 /// How a layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct WriteOptions {
     pub level: Option<u32>,
     /// Threads that compress. The bytes do not depend on it.
     pub threads: usize,
+    /// How what it holds is laid out.
+    pub form: Form,
 }
 
 /// Writes a layer to `W`. Dropped without [`LayerWriter::finish`], it leaves an unfinished one there.
@@ -35,6 +38,9 @@ pub struct WriteOptions {
 pub struct LayerWriter<W: Write> {
     tar: Tar<W>,
     compression: Compression,
+    form: Form,
+    /// Names as they would be the same on Windows, with how they are written.
+    spellings: HashMap<String, TreePath>,
     changes: Vec<Change>,
     /// Where in `changes` the node of a path is, for the first `linkable_until` changes. Most layers have
     /// no hard links, so it is made when the first is.
@@ -61,21 +67,40 @@ pub struct Written<W> {
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        WriteOptions { compression: Compression::Gzip, level: None, threads: 2 }
+        WriteOptions { compression: Compression::Gzip, level: None, threads: 2, form: Form::Unix }
     }
 }
 
 impl<W: Write> LayerWriter<W> {
     /// A layer with nothing in it yet. Fails if there is no such level.
     pub fn new(destination: W, options: WriteOptions) -> io::Result<Self> {
-        Ok(LayerWriter {
+        let mut writer = LayerWriter {
             tar: Tar::new(destination, options)?,
             compression: options.compression,
+            form: options.form,
+            spellings: HashMap::new(),
             changes: Vec::new(),
             linkable: HashMap::new(),
             linkable_until: 0,
             broken: false,
-        })
+        };
+        if options.form == Form::Windows {
+            let metadata = Metadata { mode: 0o755, ..Metadata::default() };
+            for top in [windows::HIVES, windows::FILES] {
+                let extra = windows::extra(EntryType::Directory, metadata.mtime, false);
+                writer.entry(
+                    top,
+                    &metadata,
+                    EntryType::Directory,
+                    &[],
+                    0,
+                    (0, 0),
+                    &extra,
+                    &TreePath::root(),
+                )?;
+            }
+        }
+        Ok(writer)
     }
 
     /// Puts something at `path`; for a file, returns the hash of what it holds.
@@ -92,6 +117,14 @@ impl<W: Write> LayerWriter<W> {
         let mut metadata = metadata.clone();
         metadata.mode &= 0o7777;
         metadata.xattrs.retain(|name, _| carries_xattr(name));
+        if self.form == Form::Windows {
+            self.check_for_windows(path, Some(&content))?;
+            metadata.xattrs.clear();
+            if path.is_root() {
+                // It is `Files`, which is there.
+                return Ok(None);
+            }
+        }
         let kind = match content {
             Content::File { size, data } => {
                 self.header(path, &metadata, EntryType::Regular, &[], size, (0, 0))?;
@@ -130,6 +163,9 @@ impl<W: Write> LayerWriter<W> {
     /// Makes `path` another name of what *this layer* has at `target`, which cannot be a directory.
     pub fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
         check_name(path)?;
+        if self.form == Form::Windows {
+            self.check_for_windows(path, None)?;
+        }
         if path == target {
             return Err(invalid(path, "cannot be a link to itself"));
         }
@@ -163,6 +199,9 @@ impl<W: Write> LayerWriter<W> {
     /// Says that what lower layers have inside `path` is gone.
     pub fn clear(&mut self, path: &TreePath) -> io::Result<()> {
         check_name(path)?;
+        if self.form == Form::Windows {
+            return Err(invalid(path, "a layer for Windows cannot hide all that a directory holds"));
+        }
         self.whiteout(path, b".wh..opq")?;
         self.changes.push(Change::Clear { path: path.clone() });
         Ok(())
@@ -197,9 +236,42 @@ impl<W: Write> LayerWriter<W> {
         if kind == EntryType::Directory {
             name.push(b'/');
         }
-        let fields = Fields { name: &name, kind, metadata, link, size, device };
+        match self.form {
+            Form::Unix => self.entry(&name, metadata, kind, link, size, device, &Extra::default(), path),
+            Form::Windows => {
+                let (name, target) = ([windows::FILES, &name].concat(), [windows::FILES, link].concat());
+                let link = if kind == EntryType::Link { &target[..] } else { link };
+                let extra = windows::extra(kind, metadata.mtime, true);
+                self.entry(&name, metadata, kind, link, size, device, &extra, path)
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "they are a header's fields, and the path for messages")]
+    fn entry(
+        &mut self,
+        name: &[u8],
+        metadata: &Metadata,
+        kind: EntryType,
+        link: &[u8],
+        size: u64,
+        device: (u32, u32),
+        extra: &Extra,
+        path: &TreePath,
+    ) -> io::Result<()> {
+        let fields = Fields { name, kind, metadata, link, size, device, extra };
         let blocks = header::encode(&fields).map_err(|fault| invalid(path, &fault))?;
         self.whole(|tar| tar.write(&blocks))
+    }
+
+    /// Refuses what Windows has not, and two names that would be one there.
+    fn check_for_windows(&mut self, path: &TreePath, content: Option<&Content<'_>>) -> io::Result<()> {
+        windows::check(path, content).map_err(|fault| invalid(path, &fault))?;
+        let known = self.spellings.entry(windows::folded(path)).or_insert_with(|| path.clone());
+        match known == path {
+            true => Ok(()),
+            false => Err(invalid(path, &format!("on Windows it is the same as {known}"))),
+        }
     }
 
     /// Writes something that is of no use by half.

@@ -174,7 +174,7 @@ fn what_is_written_is_read_by_others() {
     for (compression, program) in
         [(Compression::None, "cat"), (Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")]
     {
-        let options = WriteOptions { compression, level: None, threads: 2 };
+        let options = WriteOptions { compression, ..WriteOptions::default() };
         let mut writer = LayerWriter::new(Vec::new(), options).unwrap();
         read_layer(&tar[..], Compression::None, &mut writer).unwrap();
         let written = writer.finish().unwrap();

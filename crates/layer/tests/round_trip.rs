@@ -12,7 +12,7 @@ use common::{Entry, layer_of, write};
 const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
 
 fn options(compression: Compression, threads: usize) -> WriteOptions {
-    WriteOptions { compression, level: None, threads }
+    WriteOptions { compression, level: None, threads, ..WriteOptions::default() }
 }
 
 fn names() -> impl Strategy<Value = Vec<u8>> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use attest::key::SigningKey;
 use attest::statement::Attestation;
-use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Raw, Reference};
+use oci::{Descriptor, ImageConfig, ImageFormat, Manifest, Platform, Raw, Reference};
 
 pub use annotations::{Annotation, AnnotationLevel};
 pub(crate) use annotations::{at as annotations_at, check as check_annotations};
@@ -107,7 +107,12 @@ impl Finished {
         let mut descriptor = self.descriptor();
         descriptor.annotations =
             annotations_at(annotations, AnnotationLevel::ManifestDescriptor, Some(&platform));
-        descriptor.platform = Some(platform);
+        // Hosts of Windows choose by the version; it is that of the base.
+        let said = |name: &str| self.config.value().other.get(name);
+        let os_version = said("os.version").and_then(|version| version.as_str()).map(str::to_owned);
+        let features = said("os.features").and_then(|features| features.as_array()).into_iter().flatten();
+        let os_features = features.filter_map(|feature| feature.as_str().map(str::to_owned)).collect();
+        descriptor.platform = Some(Platform { os_version, os_features, ..platform });
         descriptor
     }
 

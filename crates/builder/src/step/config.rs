@@ -16,10 +16,14 @@ use crate::stage::Stage;
 /// The shell of shell forms if no SHELL says otherwise.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
+/// The same on Windows.
+const SHELL_OF_WINDOWS: [&str; 3] = ["cmd", "/S", "/C"];
+
 /// The shell of shell forms at this point.
 pub(crate) fn shell(stage: &Stage) -> Vec<String> {
     match &stage.image.config.config.shell {
         Some(shell) if !shell.is_empty() => shell.clone(),
+        _ if stage.image.is_for_windows() => SHELL_OF_WINDOWS.map(str::to_owned).to_vec(),
         _ => DEFAULT_SHELL.map(str::to_owned).to_vec(),
     }
 }

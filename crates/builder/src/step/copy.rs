@@ -27,7 +27,7 @@ pub(super) fn copy(around: &Surroundings<'_>, stage: &mut Stage, copy: &Copy) ->
     terms.refuse_remotes()?;
     let engine = around.engine;
     let job = Job::new(engine, stage, terms)?;
-    let mut layer = NewLayer::create(engine)?;
+    let mut layer = NewLayer::create(engine, stage.image.form())?;
     let ground = Ground::new(stage.tree(engine)?, job.terms.link);
     match around.place(copy.from.as_ref())? {
         Place::Directory(source) => {
@@ -64,7 +64,7 @@ pub(super) fn add(around: &Surroundings<'_>, stage: &mut Stage, add: &Add) -> Re
     let context = engine.context()?;
     let parts = job.parts(engine, &sources, &*context, add.unpack.as_ref().map(|flag| flag.value))?;
     let ground = Ground::new(stage.tree(engine)?, job.terms.link);
-    let mut layer = NewLayer::create(engine)?;
+    let mut layer = NewLayer::create(engine, stage.image.form())?;
     engine.timings.measure("copy files", || job.add(engine, stage, ground, &parts, &mut layer))?;
     engine.finish_layer(stage, layer, history)
 }
@@ -170,6 +170,13 @@ impl<'a> Terms<'a> {
         (sources, destination): (&'a [Written], &'a Word),
         flags: &Flags<'a>,
     ) -> Result<Self> {
+        for (flag, word) in [("--chown", flags.chown), ("--chmod", flags.chmod)] {
+            if let Some(word) = word.filter(|_| stage.image.is_for_windows()) {
+                let text = format!("{flag} says nothing to Windows, which this stage is for");
+                return Err(at(word, Error::new(text))
+                    .hint("files belong to administrators there, and users may read and execute them"));
+            }
+        }
         let mut shown_flags = String::new();
         if flags.parents {
             shown_flags.push_str("--parents ");
@@ -198,7 +205,12 @@ impl<'a> Terms<'a> {
         let (mut paths, mut heredocs) = (Vec::new(), Vec::new());
         for source in sources {
             match source {
-                Written::Path(word) => paths.push((word, expand(around, stage, word)?)),
+                Written::Path(word) => {
+                    let path = expand(around, stage, word)?;
+                    let is_here = Remote::of(&path).is_none();
+                    let path = if is_here { stage.path(path) } else { Ok(path) };
+                    paths.push((word, path.map_err(|error| at(word, error))?));
+                }
                 Written::Heredoc(heredoc) => {
                     let lookup = |name: &str| stage.scope.get(name).map(str::to_owned);
                     let failed = |text: String| located(heredoc.span, Error::new(text));
@@ -211,7 +223,8 @@ impl<'a> Terms<'a> {
                 }
             }
         }
-        let written = expand(around, stage, destination)?;
+        let written = stage.path(expand(around, stage, destination)?);
+        let written = written.map_err(|error| at(destination, error))?;
         Ok(Terms {
             keyword,
             paths,

@@ -15,7 +15,7 @@ use oci::Compression;
 
 use super::config::configure;
 use super::copy::{Added, Terms};
-use super::{Surroundings, expand, located, run, wrong};
+use super::{Surroundings, at, expand, located, run, wrong};
 use crate::copy::{Destination, FoundKind, Look, Plan, Source, TreeSource, select};
 use crate::error::{Error, Result};
 use crate::sources::Place;
@@ -60,9 +60,9 @@ pub(crate) fn foretell(
         InstructionKind::Copy(copy) => Terms::of_copy(around, stage, copy)?.history(),
         InstructionKind::Add(add) => Terms::of_add(around, stage, add)?.history(),
         InstructionKind::Workdir(word) => {
-            let path = stage.working_dir()?.join_clean(&expand(around, stage, word)?)?;
-            stage.image.config.config.working_dir = path.to_string();
-            let created_by = format!("WORKDIR {path}");
+            let written = stage.path(expand(around, stage, word)?).map_err(|error| at(word, error))?;
+            let path = stage.working_dir()?.join_clean(&written)?;
+            let created_by = format!("WORKDIR {}", stage.set_working_dir(&path));
             if path.is_root() {
                 stage.image.push_history(around.engine.created(), created_by, true);
                 return Ok(Foretold::Configured);

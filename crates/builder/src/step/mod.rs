@@ -10,7 +10,7 @@ mod workdir;
 pub(crate) use copy::Added;
 pub(crate) use inputs::{Foretold, Level, StepKey, directory_key, foretell, step_key};
 pub(crate) use refusal::refuse;
-pub(crate) use run::{Mounting, foresee};
+pub(crate) use run::{Mounting, for_windows, foresee};
 
 use std::sync::Arc;
 

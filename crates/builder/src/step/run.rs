@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use dockerfile::instruction::{Network, Run, Script};
 use layer::{Metadata, Tree, TreePath};
+use oci::Platform;
 use sandbox::{Exit, Process, RunError, User};
 
 use self::mask::MaskedOutput;
@@ -27,12 +28,23 @@ use crate::event::Event;
 use crate::new_layer::NewLayer;
 use crate::stage::Stage;
 
+/// Why a RUN of a stage for Windows is refused, whether or not the machine can run programs of others.
+pub(crate) fn for_windows(stage: &str, platform: &Platform) -> Error {
+    Error::new(format!(
+        "a RUN of the stage {stage} would be for {platform}, and programs for Windows cannot run here"
+    ))
+    .hint("make what it makes in a stage FROM --platform=$BUILDPLATFORM, and COPY it from there")
+}
+
 pub(super) fn run(around: &Surroundings<'_>, stage: &mut Stage, run: &Run) -> Result<()> {
     let engine = around.engine;
+    if stage.image.is_for_windows() {
+        return Err(for_windows(&stage.name, &stage.image.config.platform()));
+    }
     let command = command(stage, run);
     let history = history(stage, &command);
     if command.is_empty() {
-        let layer = NewLayer::create(engine)?;
+        let layer = NewLayer::create(engine, stage.image.form())?;
         return engine.finish_layer(stage, layer, history);
     }
     let isolation = engine.isolation()?;
@@ -47,7 +59,7 @@ pub(super) fn run(around: &Surroundings<'_>, stage: &mut Stage, run: &Run) -> Re
         environment.retain(|(known, _)| known != name.as_str());
         environment.push((name.into(), value.clone()));
     }
-    let mut layer = NewLayer::create(engine)?;
+    let mut layer = NewLayer::create(engine, stage.image.form())?;
     let working_dir = stage.working_dir()?;
     let missing = missing_directories(&tree, &working_dir)?;
     let workspace = stage.materialise(engine)?;

@@ -16,9 +16,9 @@ pub(super) fn workdir(around: &Surroundings<'_>, stage: &mut Stage, word: &Word)
     if written.is_empty() {
         return Err(at(word, Error::new("WORKDIR requires a path, but this one is empty after expansion")));
     }
+    let written = stage.path(written).map_err(|error| at(word, error))?;
     let path = stage.working_dir()?.join_clean(&written)?;
-    stage.image.config.config.working_dir = path.to_string();
-    let history = format!("WORKDIR {path}");
+    let history = format!("WORKDIR {}", stage.set_working_dir(&path));
     if path.is_root() {
         stage.image.push_history(engine.created(), history, true);
         return Ok(());
@@ -34,11 +34,16 @@ pub(super) fn workdir(around: &Surroundings<'_>, stage: &mut Stage, word: &Word)
     if real.inode.is_some_and(|inode| !inode.node.is_directory()) {
         return Err(at(word, Error::new(format!("{}: not a directory", real.path))));
     }
-    let mut layer = NewLayer::create(engine)?;
+    let mut layer = NewLayer::create(engine, stage.image.form())?;
     if !missing.is_empty() {
-        let who = stage.accounts(engine)?.user(&stage.image.config.config.user)?;
-        let metadata =
-            Metadata { mode: 0o755, uid: who.uid, gid: who.gid, mtime: engine.now(), ..Metadata::default() };
+        // On Windows rights are those of the directory above.
+        let (uid, gid) = if stage.image.is_for_windows() {
+            (0, 0)
+        } else {
+            let who = stage.accounts(engine)?.user(&stage.image.config.config.user)?;
+            (who.uid, who.gid)
+        };
+        let metadata = Metadata { mode: 0o755, uid, gid, mtime: engine.now(), ..Metadata::default() };
         for directory in missing.iter().rev() {
             layer.put(directory, &metadata, Content::Directory)?;
         }

@@ -157,7 +157,7 @@ impl State {
         let value = self.expand(around, path)?;
         // With a variable of a base that is not known nobody can tell.
         let known = self.complete || value.unset.is_empty();
-        (known && !value.text.starts_with('/')).then(|| {
+        (known && !is_absolute(&value.text)).then(|| {
             let message = format!(
                 "Relative workdir {:?} can have unexpected results if the base image changes",
                 value.text
@@ -301,4 +301,11 @@ fn words(kind: &InstructionKind) -> Vec<Place<'_>> {
         | InstructionKind::Onbuild(_)
         | InstructionKind::Shell(_) => Vec::new(),
     }
+}
+
+/// True for a path from the root, of Unix or of Windows.
+fn is_absolute(path: &str) -> bool {
+    let has_drive =
+        path.as_bytes().get(1) == Some(&b':') && path.starts_with(|one: char| one.is_ascii_alphabetic());
+    path.starts_with(['/', '\\']) || has_drive
 }
