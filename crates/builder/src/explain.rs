@@ -6,7 +6,7 @@
 //! The file form is lines of JSON, compressed with zstd: a header, and for each step a line with its stage, its
 //! text and its keys, followed by a line for each input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Write};
 
 use cache::{Domain, Input, Key, KeyWriter};
@@ -86,13 +86,13 @@ impl Told {
 
     /// Compares with the nearest of earlier steps: of the same stage, if it has any, the one that has most in common.
     pub(crate) fn compare(&self, earlier: &[Told]) -> Comparison {
+        let inputs: HashSet<&(String, String)> = self.inputs.iter().collect();
         let common = |other: &&Told| {
-            let same = other.inputs.iter().filter(|input| self.inputs.contains(input)).count();
+            let same = other.inputs.iter().filter(|input| inputs.contains(input)).count();
             (other.stage == self.stage, other.text == self.text, same)
         };
         let keyword = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
         let alike = earlier.iter().filter(|other| keyword(&other.text) == keyword(&self.text));
-        // Many files make this slow; whoever asks has the time.
         let Some(nearest) = alike.max_by_key(common) else { return Comparison::New };
         let differences = differences(&nearest.inputs, &self.inputs);
         if !differences.is_empty() {

@@ -436,7 +436,8 @@ impl Attempt<'_> {
                 Given::Image(image) => Stage::new(&name, image),
                 Given::Directory(directory) => {
                     let mut stage = Stage::new(&name, Image::scratch(&platform));
-                    stage.lineage = Lineage::of_root(directory_key(&*directory)?);
+                    stage.lineage =
+                        Lineage::of_root(directory_key(&*directory, self.engine.options.jobs.get())?);
                     stage
                 }
             },

@@ -171,12 +171,16 @@ impl ContentHash {
 
     /// The hash of what a reader gives to its end, and the number of bytes.
     pub fn of_reader(data: &mut dyn Read) -> io::Result<(Self, u64)> {
-        let mut hasher = blake3::Hasher::new();
         // Most files are small, and all of this is cleared for each.
-        let mut buffer = [0; 16 * 1024];
+        Self::of_reader_with(data, &mut [0; 16 * 1024])
+    }
+
+    /// The same with room to read into, for those who hash many files. 16 KiB are hashed at once.
+    pub fn of_reader_with(data: &mut dyn Read, buffer: &mut [u8]) -> io::Result<(Self, u64)> {
+        let mut hasher = blake3::Hasher::new();
         let mut size = 0;
         loop {
-            match data.read(&mut buffer) {
+            match data.read(buffer) {
                 Ok(0) => return Ok((ContentHash(*hasher.finalize().as_bytes()), size)),
                 Ok(count) => {
                     hasher.update(&buffer[..count]);

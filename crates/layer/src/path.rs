@@ -182,12 +182,25 @@ impl TreePath {
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> Ordering {
         // A slash sorts before every other byte, which is what comparing part by part comes to.
-        let rank = |&byte: &u8| if byte == b'/' { 0 } else { byte };
-        // Paths that are compared mostly begin alike, so that part goes by in strides.
-        let (ours, theirs) = (self.0.chunks_exact(STRIDE), other.0.chunks_exact(STRIDE));
-        let alike = STRIDE * ours.zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
-        self.0[alike..].iter().map(rank).cmp(other.0[alike..].iter().map(rank))
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        let alike = alike(&self.0, &other.0);
+        self.0.get(alike).map(rank).cmp(&other.0.get(alike).map(rank))
     }
+}
+
+/// The number of bytes with which both begin. Paths that are compared mostly begin alike, so it goes in strides.
+fn alike(ours: &[u8], theirs: &[u8]) -> usize {
+    let word = |bytes: &[u8]| bytes.try_into().map(u128::from_le_bytes);
+    let mut alike = 0;
+    for (our, their) in ours.chunks_exact(STRIDE).zip(theirs.chunks_exact(STRIDE)) {
+        let (Ok(our), Ok(their)) = (word(our), word(their)) else { break };
+        if our != their {
+            return alike + (our ^ their).trailing_zeros() as usize / 8;
+        }
+        alike += STRIDE;
+    }
+    let rest = ours[alike..].iter().zip(&theirs[alike..]);
+    alike + rest.take_while(|(our, their)| our == their).count()
 }
 
 impl PartialOrd for TreePath {

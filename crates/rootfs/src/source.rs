@@ -1,5 +1,6 @@
 //! Source: what `COPY` reads from a directory of the host.
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -14,20 +15,27 @@ use crate::descent::list;
 use crate::root::{Root, absent, name_of, open_child};
 use crate::scan::{about, open_file};
 use crate::stat::Stat;
-use crate::xattr;
+use crate::xattr::{self, Xattrs};
+
+/// So many directories are kept open, for as many threads that read files at once.
+const OPEN: usize = 16;
 
 /// A directory of the host that is copied from, such as a build context. Links in it cannot lead outside.
 #[derive(Debug)]
 pub struct SourceDirectory {
     root: Root,
-    /// The directory of what was looked at last: what comes next is most often in the same.
-    parent: Mutex<Option<(TreePath, Arc<OwnedFd>)>>,
+    /// Directories of what was looked at last: what comes next is most often in the same, for each who looks.
+    parents: Mutex<VecDeque<Parent>>,
 }
+
+/// The directory of some paths, by that part of them.
+type Parent = (Box<[u8]>, Arc<OwnedFd>);
 
 /// Something that is copied.
 #[derive(Debug)]
 pub struct Source {
-    /// Its owner, mode, time and the attributes that belong in a layer.
+    /// Its owner, mode, time and the attributes that belong in a layer; of a regular file without those, which
+    /// [`SourceDirectory::attributes`] reads when it is open.
     pub metadata: Metadata,
     /// What it is.
     pub kind: SourceKind,
@@ -73,7 +81,7 @@ impl SourceDirectory {
     pub fn open(directory: &Path) -> io::Result<Self> {
         let root = Root::open(directory)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
-        Ok(SourceDirectory { root, parent: Mutex::new(None) })
+        Ok(SourceDirectory { root, parents: Mutex::default() })
     }
 
     /// The directory, to open files in it.
@@ -121,17 +129,24 @@ impl SourceDirectory {
         }
     }
 
+    /// The attributes of a file that [`SourceDirectory::open_file`] has opened, as far as they belong in a layer.
+    pub fn attributes(file: &File) -> io::Result<Xattrs> {
+        xattr::read(file)
+    }
+
     /// The directory that holds `path`, links on the way followed.
     fn parent(&self, path: &TreePath) -> io::Result<Arc<OwnedFd>> {
-        let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut last = self.parent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, directory)) = &*last
-            && *known == parent
-        {
+        let bytes = path.as_bytes();
+        let parent = &bytes[..bytes.len() - path.name().len()];
+        let lock = || self.parents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, directory)) = lock().iter().find(|(known, _)| **known == *parent) {
             return Ok(directory.clone());
         }
-        let directory = Arc::new(self.root.open_directory(&parent)?);
-        *last = Some((parent, directory.clone()));
+        let above = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = Arc::new(self.root.open_directory(&above)?);
+        let mut parents = lock();
+        parents.push_front((parent.into(), directory.clone()));
+        parents.truncate(OPEN);
         Ok(directory)
     }
 
@@ -154,18 +169,13 @@ impl SourceDirectory {
             (self.parent(path)?, name_of(path))
         };
         let (major, minor) = (rustix::fs::major(stat.rdev), rustix::fs::minor(stat.rdev));
-        let mut xattrs = xattr::Xattrs::new();
+        let mut xattrs = Xattrs::new();
         let kind = match stat.file_type() {
             FileType::Directory => {
                 xattrs = xattr::read(open_child(&directory, &name)?)?;
                 SourceKind::Directory
             }
-            FileType::RegularFile => {
-                if !xattr::has_none(&directory, &name) {
-                    xattrs = xattr::read(open_file(&directory, &name)?)?;
-                }
-                SourceKind::File { size: stat.size }
-            }
+            FileType::RegularFile => SourceKind::File { size: stat.size },
             FileType::Socket => SourceKind::File { size: 0 },
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&directory, &name, Vec::new())?;

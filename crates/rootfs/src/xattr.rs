@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -96,15 +96,6 @@ pub(crate) fn remove_others(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> 
         }
     }
     Ok(())
-}
-
-/// True if something in a directory is known to have no attributes, which takes one call where opening it takes three.
-/// A link has none that matter.
-pub(crate) fn has_none(directory: impl AsFd, name: &CStr) -> bool {
-    // listxattrat(2) is too new (Linux 6.13).
-    let place = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
-    let Ok(path) = CString::new([&place, name.to_bytes()].concat()) else { return false };
-    matches!(rustix::fs::llistxattr_query(path.as_c_str()), Ok(0) | Err(Errno::OPNOTSUPP))
 }
 
 fn names(file: BorrowedFd<'_>) -> io::Result<Vec<CString>> {

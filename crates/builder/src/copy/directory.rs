@@ -1,6 +1,5 @@
 //! A directory to copy from, less what `.dockerignore` leaves out: the build context, or a named one.
 
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use dockerfile::Ignore;
 use layer::{Metadata, TreePath};
 use rootfs::{SourceDirectory, SourceKind};
 
-use super::{Found, FoundKind, Source};
+use super::{Found, FoundKind, Opened, Source};
 use crate::error::{Context, Error, Result};
 
 /// The directory, opened once; symbolic links in it lead nowhere outside.
@@ -47,7 +46,7 @@ impl DirectorySource {
         let mut is_directory = None;
         let mut pending = vec![path.clone()];
         while let Some(path) = pending.pop() {
-            let Some(stat) = self.directory.root().stat(&path).during(self.describe())? else {
+            let Some(stat) = self.directory.root().stat(&path).during(&self.name)? else {
                 return Ok(None);
             };
             // Directories, files, links and pipes; what is behind a device or a socket is not in the context.
@@ -86,12 +85,12 @@ impl DirectorySource {
 
 impl Source for DirectorySource {
     fn get(&self, path: &TreePath) -> Result<Option<Found>> {
-        let Some(stat) = self.directory.stat(path).during(self.describe())? else { return Ok(None) };
+        let Some(stat) = self.directory.stat(path).during(&self.name)? else { return Ok(None) };
         let is_directory = stat.is_directory();
         if self.is_hidden(path, is_directory)? {
             return Ok(None);
         }
-        let found = self.directory.read(path, stat).during(self.describe())?;
+        let found = self.directory.read(path, stat).during(&self.name)?;
         let kind = match found.kind {
             SourceKind::Directory => FoundKind::Directory,
             SourceKind::File { size } => FoundKind::File { size },
@@ -111,18 +110,27 @@ impl Source for DirectorySource {
     }
 
     fn names(&self, directory: &TreePath) -> Result<Vec<Box<[u8]>>> {
-        self.directory.names(directory).during(self.describe())
+        self.directory.names(directory).during(&self.name)
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>> {
+        let during = || format!("{path} in {}", self.name);
         match self.directory.open_file(path) {
-            Ok(file) => Ok(Box::new(file)),
+            Ok(file) => {
+                let xattrs = SourceDirectory::attributes(&file)
+                    .map_err(|error| Error::new(error.to_string()).during(during()))?;
+                Ok(Opened { data: Box::new(file), xattrs })
+            }
             // A socket, which is copied as an empty file: a tar holds none.
             Err(_) if self.get(path)?.is_some_and(|found| found.kind == FoundKind::File { size: 0 }) => {
-                Ok(Box::new(std::io::empty()))
+                Ok(Opened::plain(std::io::empty()))
             }
-            Err(error) => Err(error).during(format!("{path} in {}", self.describe())),
+            Err(error) => Err(error).during(during()),
         }
+    }
+
+    fn shared(&self) -> Option<&(dyn Source + Sync)> {
+        Some(self)
     }
 
     fn why_missing(&self, path: &TreePath) -> Option<String> {

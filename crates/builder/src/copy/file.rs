@@ -1,12 +1,11 @@
 //! One file to copy from, as a download is: a directory with nothing else in it.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use layer::{Metadata, TreePath};
 
-use super::{Found, FoundKind, Source};
+use super::{Found, FoundKind, Opened, Source};
 use crate::error::{Context, Result};
 
 /// A file of the work directory, known by another name.
@@ -39,8 +38,12 @@ impl Source for FileSource {
         Ok(if directory.is_root() { vec![self.name.as_bytes().into()] } else { Vec::new() })
     }
 
-    fn open(&self, _: &TreePath) -> Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(File::open(&self.file).during(&self.origin)?))
+    fn open(&self, _: &TreePath) -> Result<Opened<'_>> {
+        Ok(Opened::plain(File::open(&self.file).during(&self.origin)?))
+    }
+
+    fn shared(&self) -> Option<&(dyn Source + Sync)> {
+        Some(self)
     }
 
     fn describe(&self) -> String {

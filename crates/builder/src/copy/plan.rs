@@ -1,13 +1,15 @@
 //! Plan: what one COPY puts at which path.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use dockerfile::Ignore;
-use layer::{Change, Content, Kind, Metadata, Node, Sink, Tree, TreePath};
+use layer::{Change, Content, ContentHash, Kind, Metadata, Node, Sink, Tree, TreePath};
 
 use super::filter::{Filter, Verdict, Wanted};
-use super::{Destination, Found, FoundKind, Look, Source, not_found};
+use super::hashing::{BUFFER, Hashes, Hashing};
+use super::{Destination, Found, FoundKind, Hashed, Look, Opened, Source, not_found};
 use crate::error::{Error, Result};
 
 /// What will be at which path, in the order of the layer.
@@ -24,6 +26,17 @@ pub(crate) struct Plan<'a> {
     /// How often something of a source was planned.
     copied: usize,
     last_wins: bool,
+    /// Takes files as they are planned, if it is asked for their hashes.
+    hashing: Option<Hashing<'a>>,
+}
+
+/// Takes what is planned with hashes in the place of contents.
+pub(crate) trait Nodes {
+    /// Here is this.
+    fn put(&mut self, path: &TreePath, node: &Node);
+
+    /// Here is another name of what has come at `target`.
+    fn link(&mut self, path: &TreePath, target: &TreePath);
 }
 
 struct Planned<'a> {
@@ -33,7 +46,14 @@ struct Planned<'a> {
 
 enum What<'a> {
     /// A file of a source. Paths of one source with equal links are the same file.
-    Found { source: &'a dyn Source, path: TreePath, kind: FoundKind, link: Option<(usize, u64, u64)> },
+    Found {
+        source: &'a dyn Source,
+        path: TreePath,
+        kind: FoundKind,
+        link: Option<(usize, u64, u64)>,
+        /// By which its hash will be known.
+        number: Option<usize>,
+    },
     /// A directory that no source has.
     Directory,
     /// A file whose bytes the Dockerfile has.
@@ -59,7 +79,21 @@ struct Place<'p> {
 impl<'a> Plan<'a> {
     /// A plan that changes nothing.
     pub(crate) fn new(tree: &'a Tree, look: Look, exclude: &'a Ignore) -> Self {
-        Plan { tree, base: None, look, exclude, entries: BTreeMap::new(), copied: 0, last_wins: false }
+        let entries = BTreeMap::new();
+        Plan { tree, base: None, look, exclude, entries, copied: 0, last_wins: false, hashing: None }
+    }
+
+    /// Has files hashed while others are planned, for [`Plan::tell`].
+    #[must_use]
+    pub(crate) fn hashed_by(mut self, hashing: Hashing<'a>) -> Self {
+        self.hashing = Some(hashing);
+        self
+    }
+
+    /// No file comes any more.
+    pub(crate) fn end_hashing(mut self) -> Self {
+        self.hashing = None;
+        self
     }
 
     /// Says which tree a layer of `--link` is to lie on.
@@ -141,10 +175,47 @@ impl<'a> Plan<'a> {
         self.entries.iter().map(change).collect()
     }
 
+    /// Tells everything planned, in the order of a layer.
+    pub(crate) fn tell(self, hashes: Hashes, nodes: &mut dyn Nodes) -> Result<()> {
+        let (mut names, mut hashes, mut buffer) = (FirstNames::default(), hashes, Vec::new());
+        for (path, Planned { mut metadata, what }) in self.entries {
+            let kind = match what {
+                What::Directory if has_directory(self.base, &path) => continue,
+                What::Directory | What::Found { kind: FoundKind::Directory, .. } => Kind::Directory,
+                What::Bytes(bytes) => {
+                    Kind::File { size: bytes.len() as u64, content: ContentHash::of(&bytes) }
+                }
+                What::Found { kind: FoundKind::File { .. }, source, path: from, link, number } => {
+                    if let Some(first) = names.first(link, &path) {
+                        nodes.link(&path, first);
+                        continue;
+                    }
+                    let known = number.and_then(|number| hashes.take(number));
+                    let Hashed { size, content, xattrs } = known.unwrap_or_else(|| {
+                        buffer.resize(BUFFER, 0);
+                        source.hash(&from, &mut buffer)
+                    })?;
+                    metadata.xattrs.extend(xattrs);
+                    Kind::File { size, content }
+                }
+                What::Found { kind: FoundKind::Symlink { target }, .. } => Kind::Symlink { target },
+                What::Found { kind: FoundKind::CharDevice { major, minor }, .. } => {
+                    Kind::CharDevice { major, minor }
+                }
+                What::Found { kind: FoundKind::BlockDevice { major, minor }, .. } => {
+                    Kind::BlockDevice { major, minor }
+                }
+                What::Found { kind: FoundKind::Fifo, .. } => Kind::Fifo,
+            };
+            nodes.put(&path, &Node { metadata, kind });
+        }
+        Ok(())
+    }
+
     /// Streams everything planned into a layer.
     pub(crate) fn emit(self, sink: &mut dyn Sink) -> Result<()> {
-        let mut first_names: HashMap<(usize, u64, u64), TreePath> = HashMap::new();
-        for (path, Planned { metadata, what }) in self.entries {
+        let mut names = FirstNames::default();
+        for (path, Planned { mut metadata, what }) in self.entries {
             let put = |sink: &mut dyn Sink, content: Content<'_>| sink.put(&path, &metadata, content);
             let done: io::Result<()> = match what {
                 What::Directory if has_directory(self.base, &path) => Ok(()),
@@ -153,15 +224,13 @@ impl<'a> Plan<'a> {
                     put(sink, Content::File { size: bytes.len() as u64, data: &mut bytes.as_slice() })
                 }
                 What::Found { kind: FoundKind::Directory, .. } => put(sink, Content::Directory),
-                What::Found { kind: FoundKind::File { size }, source, path: from, link } => {
-                    if let Some(first) = link.and_then(|link| first_names.get(&link)) {
+                What::Found { kind: FoundKind::File { size }, source, path: from, link, .. } => {
+                    if let Some(first) = names.first(link, &path) {
                         sink.link(&path, first)
                     } else {
-                        if let Some(link) = link {
-                            first_names.insert(link, path.clone());
-                        }
-                        let mut data = source.open(&from)?;
-                        put(sink, Content::File { size, data: &mut data })
+                        let Opened { mut data, xattrs } = source.open(&from)?;
+                        metadata.xattrs.extend(xattrs);
+                        sink.put(&path, &metadata, Content::File { size, data: &mut data })
                     }
                 }
                 What::Found { kind: FoundKind::Symlink { target }, .. } => {
@@ -274,7 +343,11 @@ impl<'a> Plan<'a> {
         // Inodes of different sources have nothing to do with each other; the address tells sources apart.
         let source_number = std::ptr::from_ref(source).cast::<()>() as usize;
         let link = link.map(|(device, inode)| (source_number, device, inode));
-        let what = What::Found { source, path: from.clone(), kind, link };
+        let number = match (&mut self.hashing, source.shared(), &kind) {
+            (Some(hashing), Some(source), FoundKind::File { .. }) => Some(hashing.add(source, from, link)),
+            _ => None,
+        };
+        let what = What::Found { source, path: from.clone(), kind, link, number };
         self.entries.insert(to, Planned { metadata, what });
         self.copied += 1;
         Ok(())
@@ -353,6 +426,23 @@ impl<'a> Plan<'a> {
 impl Planned<'_> {
     fn is_directory(&self) -> bool {
         matches!(self.what, What::Directory | What::Found { kind: FoundKind::Directory, .. })
+    }
+}
+
+/// The first names of files that have several.
+#[derive(Default)]
+struct FirstNames(HashMap<(usize, u64, u64), TreePath>);
+
+impl FirstNames {
+    /// The name under which a file has come before; `None` if this is the first.
+    fn first(&mut self, link: Option<(usize, u64, u64)>, path: &TreePath) -> Option<&TreePath> {
+        match self.0.entry(link?) {
+            Entry::Occupied(first) => Some(first.into_mut()),
+            Entry::Vacant(vacant) => {
+                vacant.insert(path.clone());
+                None
+            }
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Where COPY and ADD take files from: a filesystem to look into, read-only.
 
-use std::io::Read;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 
-use layer::{Kind, Metadata, ResolveError, Tree, TreePath};
+use layer::{ContentHash, Kind, Metadata, ResolveError, Tree, TreePath};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// What there is at a path of a source.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Mode, owner, time and attributes.
+    /// Mode, owner, time and attributes; of a file those that are known before it is [opened](Opened).
     pub(crate) metadata: Metadata,
     /// What it is.
     pub(crate) kind: FoundKind,
@@ -28,6 +29,39 @@ pub(crate) enum FoundKind {
     Fifo,
 }
 
+/// Extended attributes, by full name.
+type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// A file of a source, open.
+pub(crate) struct Opened<'a> {
+    /// What it holds.
+    pub(crate) data: Box<dyn Read + Send + 'a>,
+    /// Attributes that are not told before.
+    pub(crate) xattrs: Xattrs,
+}
+
+impl<'a> Opened<'a> {
+    /// One of which everything else is known.
+    pub(crate) fn plain(data: impl Read + Send + 'a) -> Self {
+        Opened { data: Box::new(data), xattrs: Xattrs::new() }
+    }
+}
+
+impl Read for Opened<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.data.read(buffer)
+    }
+}
+
+/// What a file of a source holds, by its hash.
+pub(crate) struct Hashed {
+    /// Its length in bytes.
+    pub(crate) size: u64,
+    pub(crate) content: ContentHash,
+    /// As of [`Opened`].
+    pub(crate) xattrs: Xattrs,
+}
+
 /// A filesystem to copy from. Paths are within it; nothing outside can be reached.
 pub(crate) trait Source {
     /// What is at exactly this path; links are not followed.
@@ -37,7 +71,19 @@ pub(crate) trait Source {
     fn names(&self, directory: &TreePath) -> Result<Vec<Box<[u8]>>>;
 
     /// Reads a regular file.
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>>;
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>>;
+
+    /// The hash of a regular file; `buffer` is room to read into.
+    fn hash(&self, path: &TreePath, buffer: &mut [u8]) -> Result<Hashed> {
+        let Opened { mut data, xattrs } = self.open(path)?;
+        let (content, size) = ContentHash::of_reader_with(&mut data, buffer).during(path)?;
+        Ok(Hashed { size, content, xattrs })
+    }
+
+    /// The same for several threads, if hashing a file takes time.
+    fn shared(&self) -> Option<&(dyn Source + Sync)> {
+        None
+    }
 
     /// Why something that one may expect at a path is not there, if more can be said.
     fn why_missing(&self, _: &TreePath) -> Option<String> {
@@ -120,8 +166,17 @@ impl Source for TreeSource<'_> {
         Ok(self.tree.children(directory).map(|(path, _)| path.name().into()).collect())
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>> {
-        (self.open)(path)
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>> {
+        Ok(Opened { data: (self.open)(path)?, xattrs: Xattrs::new() })
+    }
+
+    fn hash(&self, path: &TreePath, _: &mut [u8]) -> Result<Hashed> {
+        match self.tree.get(path).map(|inode| &inode.node.kind) {
+            Some(Kind::File { size, content }) => {
+                Ok(Hashed { size: *size, content: *content, xattrs: Xattrs::new() })
+            }
+            _ => Err(Error::new(format!("{path} is no file"))),
+        }
     }
 
     fn describe(&self) -> String {

@@ -3,20 +3,19 @@
 //! What is in a key is what changes the result, and nothing else: no times, no owners of a checkout, no names
 //! of the machine, no secrets. `docs/cache.md` lists it.
 
-use std::io;
 use std::sync::Arc;
 
 use cache::{Domain, Key, KeyWriter};
 use dockerfile::graph::Origin;
 use dockerfile::instruction::{Network, Run, Script};
 use dockerfile::{Instruction, InstructionKind, ModeChange, MountFlag, Spanned};
-use layer::{Content, ContentHash, Kind, Metadata, Node, Sink, Tree, TreePath};
+use layer::{Node, Tree, TreePath};
 use oci::Compression;
 
 use super::config::configure;
 use super::copy::{Added, Terms};
 use super::{Surroundings, at, expand, located, run, wrong};
-use crate::copy::{Destination, FoundKind, Look, Plan, Source, TreeSource, select};
+use crate::copy::{Destination, FoundKind, Look, Nodes, Plan, Source, TreeSource, hash_beside, select};
 use crate::error::{Error, Result};
 use crate::sources::Place;
 use crate::stage::Stage;
@@ -130,15 +129,22 @@ pub(crate) fn step_key(
     Ok(known.then_some(StepKey { key, inputs, takes_from_stages }))
 }
 
-/// The key of what a directory holds that a stage starts from.
-pub(crate) fn directory_key(source: &dyn Source) -> Result<Key> {
+/// The key of what a directory holds that a stage starts from; its files are hashed by so many threads.
+pub(crate) fn directory_key(source: &dyn Source, threads: usize) -> Result<Key> {
     let mut writer = KeyWriter::new(Domain::Root);
-    let nothing = dockerfile::Ignore::default();
-    let tree = Tree::new();
-    let mut plan = Plan::new(&tree, Look::default(), &nothing);
-    plan.copy(source, &TreePath::root(), &root())?;
-    plan.emit(&mut KeySink { writer: &mut writer, with_mode: true, data: Data::Bytes })?;
+    all_of(source, &TreePath::root(), threads, &mut writer)?;
     Ok(writer.finish().0)
+}
+
+/// Takes a file, or what a directory holds, into a key.
+fn all_of(source: &dyn Source, path: &TreePath, threads: usize, writer: &mut KeyWriter) -> Result<()> {
+    let (tree, nothing) = (Tree::new(), dockerfile::Ignore::default());
+    let (plan, hashes) = hash_beside(threads, |hashing| {
+        let mut plan = Plan::new(&tree, Look::default(), &nothing).hashed_by(hashing);
+        plan.copy(source, path, &root())?;
+        Ok(plan.end_hashing())
+    })?;
+    plan.tell(hashes, &mut KeyNodes { writer, with_mode: true })
 }
 
 /// Collects the inputs of one step.
@@ -192,10 +198,10 @@ impl Inputs<'_, '_> {
         }
         let engine = self.around.engine;
         match self.around.place(from)? {
-            Place::Directory(source) => self.entries(terms, &*source, &paths, Data::Bytes)?,
+            Place::Directory(source) => self.entries(terms, &*source, &paths)?,
             Place::Stage(other) => {
                 let tree = other.tree(engine)?;
-                self.entries(terms, &tree_source(&tree), &paths, Data::Hash)?;
+                self.entries(terms, &tree_source(&tree), &paths)?;
             }
         }
         Ok(true)
@@ -224,15 +230,15 @@ impl Inputs<'_, '_> {
         let context = self.around.engine.context()?;
         for ((_, path), added) in terms.paths.iter().zip(added.iter()) {
             match added {
-                Added::Context => self.entries(terms, &*context, &[path], Data::Bytes)?,
+                Added::Context => self.entries(terms, &*context, &[path])?,
                 Added::File(file) => {
                     self.writer.field("download", file.name.as_bytes());
                     // What the server says of its time is the file's only time that anybody could want.
                     self.writer.field("time", file.metadata.mtime.to_string());
                     let name = file.name.to_string();
-                    self.entries(terms, file, &[&name], Data::Bytes)?;
+                    self.entries(terms, file, &[&name])?;
                 }
-                Added::Checkout(directory) => self.entries(terms, &**directory, &["/"], Data::Bytes)?,
+                Added::Checkout(directory) => self.entries(terms, &**directory, &["/"])?,
             }
         }
         Ok(())
@@ -240,32 +246,30 @@ impl Inputs<'_, '_> {
 
     /// What paths of a source name: the names, in order, as they decide what goes where; and what is there, as
     /// it would be in a directory of its own.
-    fn entries(
-        &mut self,
-        terms: &Terms<'_>,
-        source: &dyn Source,
-        paths: &[impl AsRef<str>],
-        data: Data,
-    ) -> Result<()> {
+    fn entries(&mut self, terms: &Terms<'_>, source: &dyn Source, paths: &[impl AsRef<str>]) -> Result<()> {
         let tree = Tree::new();
         let look = Look { owner: terms.chown.as_ref().map(|_| (0, 0)), ..Look::default() };
-        let mut plan = Plan::new(&tree, look, &terms.exclude);
-        for path in paths {
-            let path = path.as_ref();
-            if terms.parents {
-                plan.copy_with_parents(source, path, &root())?;
-                continue;
+        let threads = self.around.engine.options.jobs.get();
+        let (plan, hashes) = hash_beside(threads, |hashing| {
+            let mut plan = Plan::new(&tree, look, &terms.exclude).hashed_by(hashing);
+            for path in paths {
+                let path = path.as_ref();
+                if terms.parents {
+                    plan.copy_with_parents(source, path, &root())?;
+                    continue;
+                }
+                for found in select(source, path, &terms.exclude)? {
+                    let there = source.get(&source.resolve(&found)?)?;
+                    let is_directory = there.is_some_and(|there| there.kind == FoundKind::Directory);
+                    // Of a directory, only what is in it is copied.
+                    self.writer.field("source", if is_directory { b"/" } else { found.name() });
+                    plan.copy(source, &found, &root())?;
+                }
             }
-            for found in select(source, path, &terms.exclude)? {
-                let there = source.get(&source.resolve(&found)?)?;
-                let is_directory = there.is_some_and(|there| there.kind == FoundKind::Directory);
-                // Of a directory, only what is in it is copied.
-                self.writer.field("source", if is_directory { b"/" } else { found.name() });
-                plan.copy(source, &found, &root())?;
-            }
-        }
+            Ok(plan.end_hashing())
+        })?;
         let octal = matches!(&terms.chmod, Some((_, ModeChange::Octal(_))));
-        plan.emit(&mut KeySink { writer: &mut self.writer, with_mode: !octal, data })
+        plan.tell(hashes, &mut KeyNodes { writer: &mut self.writer, with_mode: !octal })
     }
 
     fn run(&mut self, stage: &Stage, run: &Run) -> Result<bool> {
@@ -360,15 +364,10 @@ impl Inputs<'_, '_> {
             return Ok(true);
         }
         let engine = self.around.engine;
-        let mut of = |source: &dyn Source, data| {
-            let (tree, nothing) = (Tree::new(), dockerfile::Ignore::default());
-            let mut plan = Plan::new(&tree, Look::default(), &nothing);
-            plan.copy(source, &path, &root())?;
-            plan.emit(&mut KeySink { writer: &mut self.writer, with_mode: true, data })
-        };
+        let mut of = |source: &dyn Source| all_of(source, &path, engine.options.jobs.get(), &mut self.writer);
         match self.around.place(from)? {
-            Place::Directory(source) => of(&*source, Data::Bytes)?,
-            Place::Stage(other) => of(&tree_source(&*other.tree(engine)?), Data::Hash)?,
+            Place::Directory(source) => of(&*source)?,
+            Place::Stage(other) => of(&tree_source(&*other.tree(engine)?))?,
         }
         Ok(true)
     }
@@ -379,68 +378,24 @@ fn root() -> Destination {
     Destination { path: TreePath::root(), written: "/".to_owned(), is_directory: true }
 }
 
-/// A tree whose files hold their own hashes.
+/// A tree of which only hashes are asked for, which it knows.
 fn tree_source(tree: &Tree) -> TreeSource<'_> {
-    let open = move |path: &TreePath| -> Result<Box<dyn io::Read + Send>> {
-        match tree.get(path).map(|inode| &inode.node.kind) {
-            Some(Kind::File { content, .. }) => Ok(Box::new(io::Cursor::new(content.0))),
-            _ => Err(Error::new(format!("{path} is no file"))),
-        }
-    };
+    let open = |path: &TreePath| Err(Error::new(format!("{path} is not read to make a key")));
     TreeSource { tree, name: "the stage".to_owned(), open: Box::new(open) }
 }
 
-/// What a source gives for a file.
-#[derive(Debug, Clone, Copy)]
-enum Data {
-    /// What is in it.
-    Bytes,
-    /// The hash of that.
-    Hash,
-}
-
 /// Takes what would be in a layer into a key.
-struct KeySink<'a> {
+struct KeyNodes<'a> {
     writer: &'a mut KeyWriter,
     with_mode: bool,
-    data: Data,
 }
 
-impl Sink for KeySink<'_> {
-    fn put(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> io::Result<()> {
-        let kind = match content {
-            Content::Directory => Kind::Directory,
-            Content::File { size, data } => match self.data {
-                Data::Bytes => {
-                    let (content, size) = ContentHash::of_reader(data)?;
-                    Kind::File { size, content }
-                }
-                Data::Hash => {
-                    let mut content = ContentHash([0; 32]);
-                    data.read_exact(&mut content.0)?;
-                    Kind::File { size, content }
-                }
-            },
-            Content::Symlink { target } => Kind::Symlink { target: target.into() },
-            Content::CharDevice { major, minor } => Kind::CharDevice { major, minor },
-            Content::BlockDevice { major, minor } => Kind::BlockDevice { major, minor },
-            Content::Fifo => Kind::Fifo,
-        };
-        let node = Node { metadata: metadata.clone(), kind };
-        self.writer.node(b"file", path.as_bytes(), &node, self.with_mode);
-        Ok(())
+impl Nodes for KeyNodes<'_> {
+    fn put(&mut self, path: &TreePath, node: &Node) {
+        self.writer.node(b"file", path.as_bytes(), node, self.with_mode);
     }
 
-    fn link(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
+    fn link(&mut self, path: &TreePath, target: &TreePath) {
         self.writer.pair(b"link", path.as_bytes(), target.as_bytes());
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn clear(&mut self, _: &TreePath) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -46,8 +48,16 @@ enum Base {
     Busybox,
 }
 
+/// Seconds that it takes to read and hash a context once.
+#[derive(Default)]
+struct Hashing {
+    by_one: Vec<f64>,
+    /// By as many threads as there are cores.
+    by_all: Vec<f64>,
+}
+
 enum Limit {
-    /// So often the time that it takes to read and hash the context once.
+    /// So often the time that it takes to read and hash the context once, by as many threads as there are cores.
     Hashing(f64),
     Seconds(f64),
 }
@@ -132,13 +142,14 @@ impl Bench<'_> {
                 self.buildah(context.path(), "first")?;
             }
         }
-        let (mut ours, mut theirs, mut hashing) = (Results::default(), Results::default(), Vec::new());
+        let (mut ours, mut theirs, mut hashing) =
+            (Results::default(), Results::default(), Hashing::default());
+        let threads = std::thread::available_parallelism()?.get();
         for round in 0..rounds {
             // Everyone is to find the context in memory, or nobody.
-            hash(&files)?;
-            let start = Instant::now();
-            hash(&files)?;
-            hashing.push(start.elapsed().as_secs_f64());
+            hash(&files, 1)?;
+            hashing.by_one.push(hash(&files, 1)?);
+            hashing.by_all.push(hash(&files, threads)?);
             self.edit(&files, 2 * round)?;
             ours.add(&self.bako(context.path(), &self.registry.address, &format!("bako-{round}"))?);
             if with_buildah {
@@ -156,16 +167,20 @@ impl Bench<'_> {
                 Some(proxy.bytes())
             }
         };
-        self.show(&ours, &theirs, median(&hashing), passed);
+        self.show(&ours, &theirs, &hashing, passed);
         Ok(())
     }
 
-    fn show(&self, ours: &Results, theirs: &Results, hashing: f64, passed: Option<u64>) {
+    fn show(&self, ours: &Results, theirs: &Results, hashing: &Hashing, passed: Option<u64>) {
         let seconds = median(&ours.seconds);
         let (target, mut is_met) = match self.case.limit {
             Limit::Hashing(factor) => {
-                let times = seconds / hashing;
-                (format!("{times:.2}x the {hashing:.3} s of hashing, of {factor:.1}x"), times <= factor)
+                let (by_all, by_one) = (median(&hashing.by_all), median(&hashing.by_one));
+                let (times, of_one) = (seconds / by_all, seconds / by_one);
+                let text = format!(
+                    "{times:.2}x the {by_all:.3} s of hashing, of {factor:.1}x ({of_one:.2}x the {by_one:.3} s of one thread)"
+                );
+                (text, times <= factor)
             }
             Limit::Seconds(limit) => (format!("{seconds:.3} s of {limit:.3} s"), seconds <= limit),
         };
@@ -236,21 +251,50 @@ impl Bench<'_> {
     }
 }
 
-/// Reads and hashes everything in a folder, in one thread as a build does.
-fn hash(folder: &Path) -> Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    let mut pending = vec![folder.to_owned()];
-    while let Some(folder) = pending.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            } else {
-                io::copy(&mut fs::File::open(entry.path())?, &mut hasher)?;
-            }
+/// Reads and hashes everything in a folder, and says how many seconds that takes.
+fn hash(folder: &Path, threads: usize) -> Result<f64> {
+    let start = Instant::now();
+    // Folders that nobody has begun, and how many are not done.
+    let (pending, left) = (Mutex::new(vec![folder.to_owned()]), AtomicUsize::new(1));
+    let lock = || pending.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || -> Result<()> {
+        while left.load(Ordering::Acquire) > 0 {
+            let next = lock().pop();
+            let Some(folder) = next else {
+                std::thread::yield_now();
+                continue;
+            };
+            let outcome = hash_files(&folder).map(|folders| {
+                left.fetch_add(folders.len(), Ordering::AcqRel);
+                lock().extend(folders);
+            });
+            left.fetch_sub(1, Ordering::AcqRel);
+            outcome?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        work()?;
+        others.into_iter().try_for_each(|other| other.join().expect("it does not panic"))
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Reads and hashes the files of a folder, and gives the folders in it.
+fn hash_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        } else {
+            let mut hasher = blake3::Hasher::new();
+            io::copy(&mut fs::File::open(entry.path())?, &mut hasher)?;
+            std::hint::black_box(hasher.finalize());
         }
     }
-    Ok(hasher.finalize())
+    Ok(folders)
 }
 
 /// Twenty thousand files of 92 MB, as `node_modules` has.

@@ -11,7 +11,7 @@ use dockerfile::graph::Origin;
 use layer::{Content, Sink, TreePath};
 use rootfs::{Applier, Root, StubKind};
 
-use crate::copy::{FoundKind, Source, TreeSource, not_found};
+use crate::copy::{FoundKind, Opened, Source, TreeSource, not_found};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::once::lock;
@@ -160,9 +160,9 @@ impl Writer<'_> {
         }
         let Some(found) = self.source.get(from)? else { return Ok(()) };
         let during = || format!("write {from} of {} to the work directory", self.source.describe());
-        let metadata = &found.metadata;
+        let mut metadata = found.metadata;
         if found.kind == FoundKind::Directory {
-            self.sink.put(to, metadata, Content::Directory).during(during())?;
+            self.sink.put(to, &metadata, Content::Directory).during(during())?;
             for name in self.source.names(from)? {
                 self.write(&from.child(&name), &to.child(&name))?;
             }
@@ -177,19 +177,20 @@ impl Writer<'_> {
         match found.kind {
             FoundKind::Directory => Ok(()),
             FoundKind::File { size } => {
-                let mut data = self.source.open(from)?;
-                self.sink.put(to, metadata, Content::File { size, data: &mut data })
+                let Opened { mut data, xattrs } = self.source.open(from)?;
+                metadata.xattrs.extend(xattrs);
+                self.sink.put(to, &metadata, Content::File { size, data: &mut data })
             }
             FoundKind::Symlink { target } => {
-                self.sink.put(to, metadata, Content::Symlink { target: &target })
+                self.sink.put(to, &metadata, Content::Symlink { target: &target })
             }
             FoundKind::CharDevice { major, minor } => {
-                self.sink.put(to, metadata, Content::CharDevice { major, minor })
+                self.sink.put(to, &metadata, Content::CharDevice { major, minor })
             }
             FoundKind::BlockDevice { major, minor } => {
-                self.sink.put(to, metadata, Content::BlockDevice { major, minor })
+                self.sink.put(to, &metadata, Content::BlockDevice { major, minor })
             }
-            FoundKind::Fifo => self.sink.put(to, metadata, Content::Fifo),
+            FoundKind::Fifo => self.sink.put(to, &metadata, Content::Fifo),
         }
         .during(during())
     }
