@@ -15,6 +15,7 @@ pub(crate) type Turn = (usize, usize);
 
 /// The seats of a build, of all its platforms together.
 pub(crate) struct Jobs {
+    count: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -27,6 +28,7 @@ struct State {
 impl Jobs {
     pub(crate) fn new(count: NonZeroUsize) -> Self {
         Jobs {
+            count: count.get(),
             state: Mutex::new(State { free: count.get(), waiting: BTreeSet::new() }),
             changed: Condvar::new(),
         }
@@ -41,6 +43,11 @@ impl Jobs {
     pub(crate) fn withdraw(&self, turn: Turn) {
         self.lock().waiting.remove(&turn);
         self.changed.notify_all();
+    }
+
+    /// True if several work at this moment, so that each had better take less memory and fewer threads.
+    pub(crate) fn are_several(&self) -> bool {
+        self.count - self.lock().free > 1
     }
 
     /// Waits for a seat.

@@ -25,7 +25,11 @@ impl NewLayer {
     pub(crate) fn create(engine: &Engine<'_>, form: Form) -> Result<Self> {
         let asked = engine.options;
         let (compression, level) = (asked.compression, asked.compression_level);
-        let options = WriteOptions { compression, level, form, ..WriteOptions::default() };
+        let mut options = WriteOptions { compression, level, form, ..WriteOptions::default() };
+        if engine.member.family.jobs.are_several() {
+            // The others have something to do for every core.
+            options.threads = 1;
+        }
         let store = engine.store().clone();
         let writer = LayerWriter::new(store.pending()?, options)?;
         Ok(NewLayer { writer, store, clamp: engine.clamp(), cancel: engine.cancel().clone() })

@@ -65,6 +65,7 @@ fn usage_error(error: &clap::Error) -> builder::Error {
 fn main() -> ExitCode {
     // This program is also started as its own helper; that one never comes back from here.
     sandbox::init_if_asked();
+    sandbox::share_memory();
     if resolve_command::is_called(std::env::args_os().next().as_ref()) {
         return resolve_command::run_as_kbld(std::env::args_os());
     }

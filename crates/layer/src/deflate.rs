@@ -58,8 +58,10 @@ impl<W: Write> Gzip<W> {
         while self.workers.len() < self.threads {
             self.workers.push(Worker::start(self.level)?);
         }
-        // One more than there are threads, so that none waits for us.
-        while self.given - self.taken > self.threads {
+        // One more than there are threads, so that none waits for us; for one thread it is enough that the next
+        // member is filled meanwhile, and many layers may be written at once by one thread each.
+        let most = if self.threads == 1 { 1 } else { self.threads + 1 };
+        while self.given - self.taken >= most {
             self.take()?;
         }
         let mut job = self.spare.pop().unwrap_or_default();

@@ -16,6 +16,19 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::libc;
 use rustix::process::Pid;
 
+/// Has memory for at most so many groups of threads kept apart: `M_ARENA_MAX` of mallopt(3). Other C libraries than
+/// glibc do not keep it apart.
+pub(crate) fn limit_arenas(count: i32) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes two numbers and changes a limit that is looked at when a thread first asks for memory; a value
+    // that it does not want is refused, which changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, count);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = count;
+}
+
 /// The proof that this process has one thread: what forking without exec needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SingleThreaded(());
