@@ -1,5 +1,6 @@
 //! Runs every folder of `tests/cases` as a test: built under each isolation that works here, twice each (all stages
-//! side by side, and one after the other), and once more from a cache, to one digest; then what is in the registry is compared with the case's `expect`.
+//! side by side, and one after the other), of which one finds the beginning of its Dockerfile in a cache, and once more
+//! with everything in that cache, to one digest; then what is in the registry is compared with the case's `expect`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "cargo xtask test counts what a test says it did")]
 
@@ -56,10 +57,20 @@ fn check(case: &Case) -> Result<()> {
     let rounds = ["first", "second"];
     let cached = ["--cache", "--cache-copy-layers", "--cache-repo"].map(str::to_owned);
     let cached = [&cached[..], &[registry.reference("cache")]].concat();
+    // Builds of the beginning, and whether there is something of it to be found.
+    let (mut begun, mut finds_a_part) = (0, false);
     for (number, isolation) in isolations.iter().enumerate() {
         for round in rounds {
+            let is_incremental = number == 0 && round == "second";
+            if is_incremental && case.expect.errors.is_empty() && case.expect.whole.is_none() {
+                let shorter = registry.reference("beginning:latest");
+                if let Some(built) = site.build_beginning(&bako, Some(isolation), &shorter, &cached)? {
+                    begun += 1;
+                    finds_a_part = built.stderr.lines().any(is_made);
+                }
+            }
             // One of them leaves its results in a cache.
-            let mut words = if number == 0 && round == "second" { cached.clone() } else { Vec::new() };
+            let mut words = if is_incremental { cached.clone() } else { Vec::new() };
             if !case.expect.arguments.iter().any(|word| word == "--jobs") {
                 words.extend(["--jobs", if round == "first" { "8" } else { "1" }].map(str::to_owned));
             }
@@ -68,6 +79,10 @@ fn check(case: &Case) -> Result<()> {
             let same = after(case, &registry, &built).context(context)?;
             let expected = digest.get_or_insert_with(|| same.clone());
             ensure!(*expected == same, "{round} build under {isolation}: {same}, but before: {expected}");
+            if is_incremental && finds_a_part {
+                let finds = built.stderr.lines().any(|line| line.contains("cached, layer of"));
+                ensure!(finds, "nothing of its beginning is found in the cache:\n{}", built.stderr);
+            }
         }
     }
     let mut warm = 0;
@@ -77,15 +92,11 @@ fn check(case: &Case) -> Result<()> {
         let context =
             format!("from the cache: {same}, but before: {expected}, standard error:\n{}", built.stderr);
         ensure!(expected == same, "{context}");
-        let is_made = |line: &str| {
-            let done = line.starts_with("  done in") || line.contains(": done in");
-            done && line.contains(", layer of")
-        };
         ensure!(!built.stderr.lines().any(is_made), "made again though it is cached:\n{}", built.stderr);
         warm = 1;
     }
     // `cargo xtask test` adds these lines up.
-    let builds = (isolations.len() * rounds.len() + warm) * (1 + case.expect.before.len());
+    let builds = (isolations.len() * rounds.len() + warm) * (1 + case.expect.before.len()) + begun;
     eprintln!("built: {}: {builds} times under {}", case.name, isolations.join(" "));
     if !case.expect.errors.is_empty() {
         return Ok(());
@@ -99,6 +110,12 @@ fn check(case: &Case) -> Result<()> {
         return Ok(std::fs::write(case.folder.join("expect"), actual.text())?);
     }
     compare(&case.expect.text(), &actual.text())
+}
+
+/// True if a line of a build says that a layer was made.
+fn is_made(line: &str) -> bool {
+    let done = line.starts_with("  done in") || line.contains(": done in");
+    done && line.contains(", layer of")
 }
 
 /// What a build must have left behind it; the image's digest, or the empty text for a build that was to

@@ -9,6 +9,8 @@ pub struct Expect {
     pub comments: Vec<String>,
     /// The isolations the case is for, and why it is not for the others.
     pub isolation: Option<(Vec<String>, String)>,
+    /// Why the beginning of its Dockerfile cannot be built alone, if that is so.
+    pub whole: Option<String>,
     /// Base images wanted beside busybox: folders of `tests/bases`.
     pub bases: Vec<String>,
     /// Variables of the environment of the build, `NAME=VALUE`.
@@ -72,6 +74,7 @@ impl Expect {
                 let names = names.split_whitespace().map(str::to_owned).collect();
                 self.isolation = Some((names, reason.to_owned()));
             }
+            "whole" => self.whole = Some(value.to_owned()),
             "bases" => self.bases.extend(words),
             "env" => self.environment.push(value.to_owned()),
             "args" => self.arguments.extend(words),
@@ -98,6 +101,9 @@ impl Expect {
         self.comments.iter().for_each(|comment| line(comment));
         if let Some((names, reason)) = &self.isolation {
             line(&format!("isolation: {}: {reason}", names.join(" ")));
+        }
+        if let Some(reason) = &self.whole {
+            line(&format!("whole: {reason}"));
         }
         if !self.bases.is_empty() {
             line(&format!("bases: {}", self.bases.join(" ")));

@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod bases;
+mod beginning;
 pub mod browser;
 pub mod case;
 pub mod conventions;

@@ -1,11 +1,12 @@
 //! Where a case is built: its context laid out once in a folder of its own, and the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
+use crate::beginning::beginning;
 use crate::process::{Finished, finish};
 use crate::{Bako, Case, Registry};
 
@@ -84,10 +85,38 @@ impl<'a> Site<'a> {
         let kept = tempfile::tempdir()?;
         for words in &self.case.expect.before {
             let before = self.registry.reference("before:latest");
-            let built = self.build_once(bako, isolation, &before, kept.path(), words)?;
+            let built = self.build_once(bako, isolation, &before, &self.dockerfile(), kept.path(), words)?;
             built.success().with_context(|| format!("before: {}", words.join(" ")))?;
         }
-        self.build_once(bako, isolation, destination, kept.path(), words)
+        self.build_once(bako, isolation, destination, &self.dockerfile(), kept.path(), words)
+    }
+
+    /// Builds the case without its last instruction that makes a layer. `None` if there is no such beginning, or none
+    /// that can be built.
+    pub fn build_beginning(
+        &self,
+        bako: &Bako,
+        isolation: Option<&str>,
+        destination: &str,
+        words: &[String],
+    ) -> Result<Option<Finished>> {
+        let dockerfile = self.dockerfile();
+        let text = std::fs::read_to_string(&dockerfile).unwrap_or_default();
+        let Some(text) = beginning(&text) else { return Ok(None) };
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("Dockerfile"), text)?;
+        // Its own ignore file is beside it.
+        let ignored = Path::new("Dockerfile.dockerignore");
+        if self.case.folder.join(ignored).is_file() {
+            std::fs::copy(self.case.folder.join(ignored), folder.path().join(ignored))?;
+        }
+        let (file, kept) = (folder.path().join("Dockerfile"), folder.path().join("kept"));
+        let built = self.build_once(bako, isolation, destination, &file, &kept, words)?;
+        Ok((built.code == 0).then_some(built))
+    }
+
+    fn dockerfile(&self) -> PathBuf {
+        self.case.folder.join("Dockerfile")
     }
 
     fn build_once(
@@ -95,6 +124,7 @@ impl<'a> Site<'a> {
         bako: &Bako,
         isolation: Option<&str>,
         destination: &str,
+        dockerfile: &Path,
         kept: &Path,
         words: &[String],
     ) -> Result<Finished> {
@@ -102,7 +132,7 @@ impl<'a> Site<'a> {
         let mut command = bako.build(&self.folder().join("context"));
         command
             .arg("--dockerfile")
-            .arg(self.case.folder.join("Dockerfile"))
+            .arg(dockerfile)
             .args(["--destination", destination, "--insecure"])
             .arg("--work-dir")
             .arg(&work)
