@@ -139,6 +139,8 @@ complete -c bako -n "__fish_bako_needs_command" -f -a "help" -d 'Print this mess
 complete -c bako -n "__fish_bako_using_subcommand probe" -l work-dir -d 'Where a build would work' -r -F
 complete -c bako -n "__fish_bako_using_subcommand probe" -l format -d 'How to say it' -r -f -a "text\t'Lines for people'
 json\t'One JSON object'"
+complete -c bako -n "__fish_bako_using_subcommand probe" -l trace -d 'Run a command under the isolation supervised instead, and show which of its system calls were answered, how often, how long that took, and what they failed with' -r
+complete -c bako -n "__fish_bako_using_subcommand probe" -l image -d 'The image to run it in' -r
 complete -c bako -n "__fish_bako_using_subcommand probe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -s h -l help -d 'Print help'
 complete -c bako -n "__fish_bako_using_subcommand registry; and not __fish_seen_subcommand_from serve help" -f -a "serve" -d 'Serve the OCI distribution protocol. Each repository is kept as an OCI layout'
@@ -407,7 +409,7 @@ complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subc
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l push-retry -d 'How often to try again when a push fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l image-download-retry -d 'How often to try again when a pull fails for a passing reason, if more often than five times' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from -d 'A member; then nothing of this machine\'s store is used, and members keep this order. May be repeated' -r
+complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from -d 'A member; then nothing of this machine\'s store is used, and members keep this order. With its platform before it, it need not be asked what it is for. May be repeated' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l from-spec -d 'A file of manifest-tool that says what to join' -r -F
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l ignore-missing -d 'Leave out members of the file that are not there' -r
 complete -c bako -n "__fish_bako_using_subcommand manifest; and __fish_seen_subcommand_from push" -l type -d 'The type of the list' -r -f -a "auto\t'That of the first member'

@@ -15,6 +15,7 @@
 //! An expectation of the layer that ends in `…` is about the beginning of the line.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::host;
@@ -41,14 +42,18 @@ impl Check {
         files.sort();
         let mut checks: Vec<Self> = Vec::new();
         for file in files {
-            let found = parse(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
-            for check in found {
+            for check in Self::read(&file)? {
                 let is_new = checks.iter().all(|other| other.name != check.name);
                 ensure!(is_new, "two checks are called {}", check.name);
                 checks.push(check);
             }
         }
         Ok(checks)
+    }
+
+    /// The checks of a file.
+    pub(crate) fn read(file: &Path) -> Result<Vec<Self>> {
+        parse(&fs::read_to_string(file)?).with_context(|| file.display().to_string())
     }
 
     /// Why it cannot pass there, if it cannot.

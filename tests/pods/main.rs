@@ -103,6 +103,7 @@ fn main() -> Result<ExitCode> {
         trial("a user of an ordinary machine", laptop),
         trial("restricted, without RUN", restricted_without_run),
         trial("where no RUN works", refusals),
+        trial("the calls of a command", traced),
         trial("several builds in one container", several),
     ];
     for pod in PODS {
@@ -415,6 +416,28 @@ const REFUSALS: &[(Security, &[&str])] = &[
 ];
 
 /// The base is in a registry that is not there: whoever asks it has looked at the isolations too late.
+fn traced(fixture: &Fixture) -> Result<()> {
+    let container = fixture.container(RESTRICTED)?;
+    let work = format!("{VOLUME}/work");
+    let trace = |script: &str| {
+        let image = &fixture.base;
+        let words = ["bako", "probe", "--trace", "--image", image, "--work-dir", &work, "--format", "json"];
+        container.run(&[&words[..], &["--", "sh", "-c", script]].concat(), &[])
+    };
+    let ran = trace("cat /nothing; echo it is $(id -u)")?.success()?;
+    ensure!(ran.stderr.contains("it is 0"), "{}", ran.stderr);
+    let said: serde_json::Value = serde_json::from_str(&ran.stdout)?;
+    let of = |name: &str| said["calls"].as_array()?.iter().find(|call| call["call"] == name).cloned();
+    let opened = of("openat").context("no openat")?;
+    ensure!(opened["errors"]["ENOENT"].as_u64() >= Some(1), "{opened}");
+    ensure!(opened["count"].as_u64() > Some(1) && opened["nanoseconds"].as_u64() > Some(0), "{opened}");
+    ensure!(of("execve").is_some_and(|call| call["count"].as_u64() >= Some(2)), "{said}");
+
+    let failed = trace("exit 7")?;
+    ensure!(failed.code == 7 && failed.stdout.contains("execve"), "{failed:?}");
+    is_clean(&container.volume().join("work"))
+}
+
 fn refusals(fixture: &Fixture) -> Result<()> {
     for (security, says) in REFUSALS {
         let container = fixture.container(*security)?;

@@ -12,11 +12,10 @@ use crate::cache_command::CacheCommand;
 use crate::images_command::{CopyArgs, DigestArgs, InspectArgs, LsArgs, ManifestCommand, VerifyArgs};
 use crate::kaniko::{self, EXECUTOR, Entry, PUSH, WARMER};
 use crate::login_command::LoginArgs;
-use crate::probe_command::ProbeFormat;
+use crate::probe_command::ProbeArgs;
 use crate::push_command::PushArgs;
 use crate::resolve_command::ResolveArgs;
 use crate::switch::with_switches;
-use crate::values::path;
 use crate::warmer_command::WarmerArgs;
 
 /// Builds OCI images from a Dockerfile, without a daemon, in any container.
@@ -72,14 +71,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show which isolations for RUN work here, and why the others do not.
-    Probe {
-        /// Where a build would work.
-        #[arg(long, value_name = "DIR", value_parser = path())]
-        work_dir: Option<PathBuf>,
-        /// How to say it.
-        #[arg(long, value_enum, default_value = "text")]
-        format: ProbeFormat,
-    },
+    Probe(ProbeArgs),
     /// A small registry for laptops, tests and sites without a network.
     #[command(subcommand)]
     Registry(RegistryCommand),

@@ -33,14 +33,41 @@ const FOREIGN: [(&[&str], &str); 15] = [
     (&["--proxy-network"], "HTTPS_PROXY and --build-arg HTTPS_PROXY= say which proxy is used"),
 ];
 
-/// What to do instead of a flag that was not understood.
+/// Isolations that other builders have.
+const ISOLATIONS: [(&str, &str); 2] = [
+    (
+        "inplace",
+        "a RUN in the builder's own root would replace the files of its container and could read its credentials; \
+         --isolation supervised needs no more privilege, and keeps both apart",
+    ),
+    (
+        "ns1",
+        "a user namespace with one id can give files to nobody else; --isolation supervised needs none, and remembers \
+         owners",
+    ),
+];
+
+/// What to do instead of a flag, or an isolation, that was not understood.
 pub(crate) fn remedy(error: &clap::Error) -> Option<&'static str> {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
+    match error.kind() {
+        ErrorKind::UnknownArgument => {}
+        ErrorKind::InvalidValue => return isolation_remedy(error),
+        _ => return None,
     }
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
     let flag = argument.split('=').next().unwrap_or_default();
     FOREIGN.iter().find(|(names, _)| names.contains(&flag)).map(|(_, remedy)| *remedy)
+}
+
+/// What to do instead of an isolation that there is not.
+fn isolation_remedy(error: &clap::Error) -> Option<&'static str> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let of_isolation = text(ContextKind::InvalidArg)?.starts_with("--isolation");
+    let value = text(ContextKind::InvalidValue)?;
+    ISOLATIONS.iter().find(|(name, _)| of_isolation && *name == value).map(|(_, remedy)| *remedy)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod session;
 mod signals;
 mod switch;
 mod terminal;
+mod trace_command;
 mod values;
 mod warmer_command;
 
@@ -92,7 +93,8 @@ fn main() -> ExitCode {
         Some(Command::Push(args)) => push_command::run(&args, &used),
         Some(Command::Login(args)) => login_command::run(&args),
         Some(Command::Warmer(args)) => warmer_command::run(&args, &used),
-        Some(Command::Probe { work_dir, format }) => probe_command::run(work_dir, format),
+        Some(Command::Probe(args)) if args.trace => trace_command::run(&args),
+        Some(Command::Probe(args)) => probe_command::run(args),
         Some(Command::Registry(RegistryCommand::Serve { dir, listen })) => serve_command::run(dir, listen),
         Some(Command::Cache(command)) => cache_command::run(*command),
         Some(Command::Copy(args)) => images_command::copy(*args),
@@ -127,6 +129,14 @@ mod tests {
                 "unexpected argument '--iidfile' found",
                 Some(
                     "there is no daemon that knows images by an id; --digest-file writes the digest of the manifest",
+                ),
+            ),
+            (
+                "bako --isolation inplace",
+                "invalid value 'inplace' for '--isolation <ISOLATION>' [possible values: auto, ns, chroot, supervised]",
+                Some(
+                    "a RUN in the builder's own root would replace the files of its container and could read its \
+                     credentials; --isolation supervised needs no more privilege, and keeps both apart",
                 ),
             ),
             ("bako --label x", "invalid value 'x' for '--label <NAME=VALUE>': expected NAME=VALUE", None),

@@ -4,11 +4,33 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use builder::WorkDir;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use sandbox::{Choice, Failure, NamespacesPlan, Probe, Refusal};
 use serde_json::{Value, json};
 
+use crate::values::path;
 use crate::{environment, terminal};
+
+/// The command line.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// Where a build would work.
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ProbeFormat,
+    /// Run a command under the isolation supervised instead, and show which of its system calls were answered, how
+    /// often, how long that took, and what they failed with.
+    #[arg(long, requires = "image", requires = "command")]
+    pub(crate) trace: bool,
+    /// The image to run it in.
+    #[arg(long, value_name = "IMAGE", requires = "trace")]
+    pub(crate) image: Option<String>,
+    /// The command, without a shell.
+    #[arg(last = true, value_name = "COMMAND", requires = "trace")]
+    pub(crate) command: Vec<String>,
+}
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,7 +42,7 @@ pub(crate) enum ProbeFormat {
 }
 
 /// Prints the outcome. Fails if no RUN would work.
-pub(crate) fn run(work_dir: Option<PathBuf>, format: ProbeFormat) -> ExitCode {
+pub(crate) fn run(ProbeArgs { work_dir, format, .. }: ProbeArgs) -> ExitCode {
     let work_dir = match WorkDir::create(&environment::work_dir(&work_dir)) {
         Ok(work_dir) => work_dir,
         Err(error) => {

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::isolation::ExecError;
 use crate::namespaces::NamespacesPlan;
 use crate::process::{Exit, Process};
+use crate::trace::ServedCalls;
 
 /// The first argument that makes this program its own helper.
 pub(crate) const HELPER_WORD: &str = "--isolation-helper";
@@ -27,8 +28,9 @@ pub(crate) enum Job {
     Namespaces { process: Process, root: Root, plan: NamespacesPlan },
     /// Run a process in a chroot.
     Chroot { process: Process, dir: OsString },
-    /// Run a process under a supervisor; `owners` is the table of owners of its root, and `log` gets what it changes.
-    Supervised { process: Process, dir: OsString, owners: OsString, log: OsString },
+    /// Run a process under a supervisor; `owners` is the table of owners of its root, and `log` gets what it changes. If it
+    /// is traced, the calls that were answered are reported.
+    Supervised { process: Process, dir: OsString, owners: OsString, log: OsString, traced: bool },
     /// Find out whether namespaces work, in a new user namespace or without one.
     RehearseNamespaces { work_dir: OsString, user_namespace: bool },
     /// Find out whether chroot works.
@@ -53,6 +55,8 @@ pub(crate) enum Report {
     Exec(ExecError),
     /// The process and all it left behind are gone.
     Exited(Exit),
+    /// These calls of the process were answered.
+    Served(Vec<ServedCalls>),
     /// What was changed in the root for the run could not be changed back.
     NotRestored(Failure),
     /// Namespaces work, in this way.

@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::isolation::RunError;
 use crate::job::{self, HELPER_WORD, Job, Report};
 use crate::process::{Exit, Stream};
+use crate::trace::Trace;
 
 /// Bytes taken from an output at a time: what a pipe holds.
 const CHUNK: usize = 64 * 1024;
@@ -24,6 +25,16 @@ pub(crate) fn run(
     job: &Job,
     output: &mut dyn FnMut(Stream, &[u8]),
     cancel: &Cancel,
+) -> Result<Exit, RunError> {
+    run_traced(job, output, cancel, None)
+}
+
+/// The same; what is reported of its calls is added to a trace.
+pub(crate) fn run_traced(
+    job: &Job,
+    output: &mut dyn FnMut(Stream, &[u8]),
+    cancel: &Cancel,
+    trace: Option<&Trace>,
 ) -> Result<Exit, RunError> {
     if let Some(signal) = cancel.signal() {
         return Ok(Exit::Signal(signal));
@@ -42,7 +53,7 @@ pub(crate) fn run(
     if reports.is_empty() {
         sent.map_err(RunError::Helper)?;
     }
-    verdict(reports, status)
+    verdict(reports, status, trace)
 }
 
 /// Asks a helper that runs nothing: its reports.
@@ -134,7 +145,7 @@ fn parse(text: &[u8]) -> io::Result<Vec<Report>> {
 
 /// What the reports amount to. A root that is not as it was outweighs how the process ended; that the program
 /// could not be executed explains the exit code that follows.
-fn verdict(reports: Vec<Report>, status: ExitStatus) -> Result<Exit, RunError> {
+fn verdict(reports: Vec<Report>, status: ExitStatus, trace: Option<&Trace>) -> Result<Exit, RunError> {
     let mut exec = None;
     let mut exited = None;
     for report in reports {
@@ -143,6 +154,11 @@ fn verdict(reports: Vec<Report>, status: ExitStatus) -> Result<Exit, RunError> {
             Report::NotRestored(failure) => return Err(RunError::CleanUp(failure)),
             Report::Exec(error) => exec = Some(error),
             Report::Exited(exit) => exited = Some(exit),
+            Report::Served(calls) => {
+                if let Some(trace) = trace {
+                    trace.add(calls);
+                }
+            }
             Report::NamespacesWork(_) | Report::ChrootWorks | Report::SupervisedWorks => {}
         }
     }

@@ -38,6 +38,7 @@ mod supervised;
 mod supervised;
 mod supervision;
 mod sys;
+mod trace;
 mod user_namespace;
 
 pub use cancel::Cancel;
@@ -54,3 +55,4 @@ pub use protect::protect_self;
 #[cfg(fuzzing)]
 pub use supervised::fuzzing;
 pub use supervision::Supervised;
+pub use trace::{ServedCalls, Trace};

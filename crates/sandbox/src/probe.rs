@@ -107,7 +107,7 @@ pub fn choose(choices: &[Choice], work_dir: &Path) -> Result<Box<dyn Isolation>,
                 .and_then(|plan| enter(plan).map_err(|refusal| vec![refusal]))
                 .map(|plan| Box::new(Namespaces::new(plan)) as _),
             Choice::Supervised => probe_supervised(work_dir)
-                .map(|()| Box::new(Supervised) as _)
+                .map(|()| Box::new(Supervised::default()) as _)
                 .map_err(|refusal| vec![refusal]),
             Choice::Chroot => {
                 probe_chroot(work_dir).map(|()| Box::new(Chroot) as _).map_err(|refusal| vec![refusal])

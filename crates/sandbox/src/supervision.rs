@@ -7,12 +7,16 @@ use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
 use crate::job::Job;
 use crate::launch;
 use crate::process::{Exit, Network, Process, Stream};
+use crate::trace::Trace;
 
 const NAME: &str = "supervised";
 
 /// Runs processes under a supervisor that answers their system calls.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Supervised;
+#[derive(Debug, Clone, Default)]
+pub struct Supervised {
+    /// Where the calls that were answered are counted, if they are.
+    pub trace: Option<Trace>,
+}
 
 impl Isolation for Supervised {
     fn name(&self) -> &'static str {
@@ -50,8 +54,9 @@ impl Isolation for Supervised {
             dir: dir.into(),
             owners: owners.into(),
             log: log.into(),
+            traced: self.trace.is_some(),
         };
-        launch::run(&job, output, cancel)
+        launch::run_traced(&job, output, cancel, self.trace.as_ref())
     }
 }
 

@@ -47,8 +47,8 @@ fn help() -> i32 {
     let result = match job {
         Job::Namespaces { process, root, plan } => namespaces::run(&helper, &process, &root, &plan),
         Job::Chroot { process, dir } => chroot::run(&helper, &process, dir.as_ref()),
-        Job::Supervised { process, dir, owners, log } => {
-            supervised::run(&helper, &process, dir.as_ref(), owners.as_ref(), log.as_ref())
+        Job::Supervised { process, dir, owners, log, traced } => {
+            supervised::run(&helper, &process, dir.as_ref(), owners.as_ref(), log.as_ref(), traced)
         }
         Job::RehearseNamespaces { work_dir, user_namespace } => {
             rehearsal::namespaces(&helper, work_dir.as_ref(), user_namespace)

@@ -8,7 +8,7 @@ use crate::process::Process;
 
 const REASON: &str = "supervise a program: that is written for x86-64 and aarch64 alone";
 
-pub(crate) fn run(_: &Helper, _: &Process, _: &Path, _: &Path, _: &Path) -> Result<(), Failure> {
+pub(crate) fn run(_: &Helper, _: &Process, _: &Path, _: &Path, _: &Path, _: bool) -> Result<(), Failure> {
     Err(Failure::because(REASON))
 }
 

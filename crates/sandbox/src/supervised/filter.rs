@@ -9,8 +9,13 @@ use super::{calls, machine};
 const NEWEST: u32 = 462;
 
 /// Calls that only their caller can make, after we have changed what they say.
-pub(super) const TRACED: [i64; 5] =
-    [libc::SYS_execve, libc::SYS_execveat, libc::SYS_bind, libc::SYS_connect, libc::SYS_inotify_add_watch];
+pub(super) const TRACED: [(&str, i64); 5] = [
+    ("execve", libc::SYS_execve),
+    ("execveat", libc::SYS_execveat),
+    ("bind", libc::SYS_bind),
+    ("connect", libc::SYS_connect),
+    ("inotify_add_watch", libc::SYS_inotify_add_watch),
+];
 
 /// Calls for which a `RUN` has no right in any isolation, or which would lead past the supervisor.
 const REFUSED: [i64; 49] = [
@@ -68,7 +73,7 @@ const REFUSED: [i64; 49] = [
 /// Calls that a container's own filter refuses without a capability that we do not have, and that are served all the
 /// same: of two filters' answers that of the trap counts more than an error's, which counts more than a notification's.
 /// seccomp(2)
-pub(super) const TRAPPED: [i64; 1] = [libc::SYS_chroot];
+pub(super) const TRAPPED: [(&str, i64); 1] = [("chroot", libc::SYS_chroot)];
 
 /// Calls that seem not to be there, so that programs take another way: clone3 has its flags where no filter can look.
 const MISSING: [i64; 4] =
@@ -120,12 +125,12 @@ pub(super) fn filter() -> Vec<sock_filter> {
         }
     };
     let conditional = [libc::SYS_prctl, libc::SYS_sendto, libc::SYS_prlimit64];
-    on(&TRAPPED, libc::SECCOMP_RET_TRAP);
-    let served = calls::SERVED.iter().map(|(number, _)| *number);
+    on(&TRAPPED.map(|(_, number)| number), libc::SECCOMP_RET_TRAP);
+    let served = calls::SERVED.iter().map(|(_, number, _)| *number);
     let served: Vec<i64> = served.filter(|number| !conditional.contains(number)).collect();
     on(&served, serve);
     on(machine::OLDER, serve);
-    on(&TRACED, libc::SECCOMP_RET_TRACE);
+    on(&TRACED.map(|(_, number)| number), libc::SECCOMP_RET_TRACE);
     on(&REFUSED, fail(libc::EPERM));
     on(&MISSING, fail(libc::ENOSYS));
     on(&[libc::SYS_name_to_handle_at], fail(libc::EOPNOTSUPP));

@@ -18,6 +18,7 @@ use super::program;
 use super::resolve::Last;
 use super::serve::Answer;
 use super::supervisor::{Caller, Supervisor};
+use super::tally::Tally;
 use super::task::{Task, Tasks, lock};
 use crate::sys::notify::Listener;
 
@@ -55,6 +56,7 @@ impl World {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             waiting: AtomicUsize::new(0),
+            tally: Tally::default(),
         };
         supervisor.tasks.add(Task::new(task, open(root)?));
         Ok(World { supervisor, task })
@@ -65,7 +67,7 @@ impl World {
     pub fn call(&self, which: usize, arguments: [u64; 6]) -> Result<i64, i32> {
         let all = calls::SERVED.len() + machine::OLDER.len();
         let number = match which % (all + 1) {
-            index if index < calls::SERVED.len() => calls::SERVED[index].0,
+            index if index < calls::SERVED.len() => calls::SERVED[index].1,
             index if index < all => machine::OLDER[index - calls::SERVED.len()],
             _ => libc::SYS_execve,
         };
@@ -77,8 +79,8 @@ impl World {
             let found = program::find(&caller, libc::AT_FDCWD, path.to_bytes(), Last::Follow, false);
             return found.map(|_| 0).map_err(|error| error.raw_os_error());
         }
-        let served = calls::SERVED.iter().chain(machine::SERVED).find(|(served, _)| *served == number);
-        let (_, handler) = served.ok_or(libc::ENOSYS)?;
+        let served = calls::SERVED.iter().chain(machine::SERVED).find(|(_, served, _)| *served == number);
+        let (_, _, handler) = served.ok_or(libc::ENOSYS)?;
         match handler(&caller, arguments) {
             Ok(Answer::Value(value)) => Ok(value),
             Ok(Answer::GoOn | Answer::Fifo { .. }) => Ok(0),

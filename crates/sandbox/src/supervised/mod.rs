@@ -20,6 +20,7 @@ mod room;
 mod run;
 mod serve;
 mod supervisor;
+mod tally;
 mod task;
 mod tracer;
 

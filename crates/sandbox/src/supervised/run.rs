@@ -28,6 +28,7 @@ use super::furnish::{Furnished, Furnisher, Scratch, open};
 use super::journal::Journal;
 use super::machine;
 use super::supervisor::Supervisor;
+use super::tally::Tally;
 use super::task::{Task, Tasks, lock};
 use super::tracer::Tracer;
 use super::{filter, serve};
@@ -50,7 +51,9 @@ pub(crate) fn run(
     dir: &Path,
     owners: &Path,
     log: &Path,
+    traced: bool,
 ) -> Result<(), Failure> {
+    let tally = if traced { Tally::counting() } else { Tally::default() };
     let table = Table::load(owners).map_err(std::io::Error::from).during("read the table of owners")?;
     // Links in the way would make the paths of descriptors others than ours.
     let dir = &dir.canonicalize().during(format_args!("find the root {}", dir.display()))?;
@@ -58,7 +61,7 @@ pub(crate) fn run(
     let scratch = Scratch::new(dir)?;
     let result = Furnisher::new(helper, &mut aside, &scratch, dir, table)
         .and_then(|furnisher| furnisher.furnish(&process.mounts))
-        .and_then(|furnished| supervise(helper, process, furnished, &scratch));
+        .and_then(|furnished| supervise(helper, process, furnished, &scratch, tally));
     // Whatever happened, the root is made what it was.
     if let Err(failure) = aside.restore() {
         helper.report(&Report::NotRestored(failure));
@@ -104,7 +107,7 @@ pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> 
         let scratch = Scratch::new(&dir)?;
         let result = Furnisher::new(helper, &mut aside, &scratch, &dir, Table::new())
             .and_then(|furnisher| furnisher.furnish(&process.mounts))
-            .and_then(|furnished| supervise(helper, &process, furnished, &scratch));
+            .and_then(|furnished| supervise(helper, &process, furnished, &scratch, Tally::default()));
         aside.restore()?;
         match result?.0 {
             Exit::Code(SMALLEST_EXIT) => Ok(()),
@@ -157,6 +160,7 @@ fn supervise(
     process: &Process,
     furnished: Furnished,
     scratch: &Scratch,
+    tally: Tally,
 ) -> Result<(Exit, Table, Log), Failure> {
     // The locks are held to the end.
     let Furnished { areas, table, in_use: _in_use } = furnished;
@@ -207,6 +211,7 @@ fn supervise(
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         waiting: AtomicUsize::new(0),
+        tally,
     });
     supervisor.tasks.add(Task::new(child, root));
     let mut tracer = Tracer::seize(&supervisor, child).during("ptrace a child")?;
@@ -214,6 +219,9 @@ fn supervise(
     listen(helper, &supervisor).during("start a thread")?;
     (&ours).write_all(&[0]).during("start the process")?;
     let exit = tracer.run().during("wait for the process")?;
+    if let Some(calls) = supervisor.tally.take() {
+        helper.report(&Report::Served(calls));
+    }
     let mut table = std::mem::take(&mut *lock(&supervisor.owners));
     for file in lock(&supervisor.gone).drain() {
         table.forget(file);

@@ -35,7 +35,7 @@ type Table = Vec<Option<Served>>;
 /// Starts the workers. They end when the last process of the RUN has.
 pub(super) fn start(supervisor: &Arc<Supervisor>) -> std::io::Result<()> {
     let mut table = Table::new();
-    for (number, served) in calls::SERVED.iter().chain(machine::SERVED) {
+    for (_, number, served) in calls::SERVED.iter().chain(machine::SERVED) {
         let index = usize::try_from(*number).expect("system call numbers are small");
         table.resize(table.len().max(index + 1), None);
         table[index] = Some(*served);
@@ -77,6 +77,7 @@ fn work(supervisor: &Arc<Supervisor>, table: &Table, turn: &Mutex<u32>) {
 
 fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
     let listener = &supervisor.listener;
+    let begin = supervisor.tally.begin();
     let (number, arguments) = machine::newer(call.number, call.arguments);
     let served = usize::try_from(number).ok().and_then(|number| *table.get(number)?);
     let answer = match (served, supervisor.tasks.get(call.task)) {
@@ -85,6 +86,7 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         // It was born past the tracer.
         (_, None) => Err(Errno::PERM),
     };
+    let error = answer.as_ref().err().copied();
     // Whoever is gone in the meantime needs no answer.
     let _ = match answer {
         Ok(Answer::Value(value)) => listener.answer(call.id, value, 0),
@@ -106,6 +108,7 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         }
         Err(error) => listener.answer(call.id, 0, error.raw_os_error()),
     };
+    supervisor.tally.end(begin, number, error);
 }
 
 fn hand_over(supervisor: &Supervisor, id: u64, fd: OwnedFd, close_on_exec: bool) {

@@ -14,6 +14,7 @@ use super::area::Areas;
 use super::directories::Directories;
 use super::journal::Journal;
 use super::memory::Memory;
+use super::tally::Tally;
 use super::task::{Task, Tasks, lock};
 use crate::sys::notify::Listener;
 use crate::sys::plain;
@@ -38,6 +39,7 @@ pub(super) struct Supervisor {
     pub(super) gid: u32,
     /// How many threads wait for the other end of a fifo.
     pub(super) waiting: AtomicUsize,
+    pub(super) tally: Tally,
 }
 
 /// A task that has made a call.

@@ -164,7 +164,10 @@ impl<'a> Tracer<'a> {
         }
         let Some(about) = self.supervisor.tasks.get(task) else { return false };
         let caller = Caller { supervisor: self.supervisor, task: &about };
-        let registers = match calls::chroot(&caller, registers.arguments()) {
+        let begin = self.supervisor.tally.begin();
+        let outcome = calls::chroot(&caller, registers.arguments());
+        self.supervisor.tally.end(begin, registers.number(), outcome.as_ref().err().copied());
+        let registers = match outcome {
             Ok(_) => registers.after(0),
             Err(error) => {
                 let mut registers = *registers;
@@ -208,12 +211,17 @@ impl<'a> Tracer<'a> {
         let caller = Caller { supervisor: self.supervisor, task: &about };
         let space = self.spaces.entry(task).or_default().clone();
         let mut registers = before;
+        let begin = self.supervisor.tally.begin();
         let changed = match before.number() {
             libc::SYS_execve | libc::SYS_execveat => execute(&caller, &space, &mut registers),
             libc::SYS_bind | libc::SYS_connect => address(&caller, &space, &mut registers),
             libc::SYS_inotify_add_watch => watch(&caller, &space, &mut registers),
             _ => Ok(None),
         };
+        // It is made once more with room.
+        if !matches!(changed, Ok(Some(Doing::Map(_)))) {
+            self.supervisor.tally.end(begin, before.number(), changed.as_ref().err().copied());
+        }
         match changed {
             Ok(None) => go_on(task, 0),
             Ok(Some(doing)) => {

@@ -24,7 +24,7 @@ pub(in crate::supervised) const OLDER: &[i64] =
     &[libc::SYS_faccessat, libc::SYS_fchmodat, libc::SYS_renameat];
 
 /// Calls that exist on this machine alone and are no other call.
-pub(in crate::supervised) const SERVED: &[(i64, Served)] = &[];
+pub(in crate::supervised) const SERVED: &[(&str, i64, Served)] = &[];
 
 /// The newer form of a call.
 pub(in crate::supervised) fn newer(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> (i64, [u64; 6]) {

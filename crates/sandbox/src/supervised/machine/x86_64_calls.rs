@@ -35,8 +35,11 @@ pub(in crate::supervised) const OLDER: &[i64] = &[
 ];
 
 /// Calls that exist on this machine alone and are no other call.
-pub(in crate::supervised) const SERVED: &[(i64, Served)] =
-    &[(libc::SYS_utime, utime), (libc::SYS_utimes, utimes), (libc::SYS_futimesat, futimesat)];
+pub(in crate::supervised) const SERVED: &[(&str, i64, Served)] = &[
+    ("utime", libc::SYS_utime, utime),
+    ("utimes", libc::SYS_utimes, utimes),
+    ("futimesat", libc::SYS_futimesat, futimesat),
+];
 
 /// The newer form of a call.
 pub(in crate::supervised) fn newer(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> (i64, [u64; 6]) {
