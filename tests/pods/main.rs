@@ -8,6 +8,7 @@ mod container;
 mod isolation;
 mod process_table;
 mod profiles;
+mod programs;
 mod security;
 
 use std::fs;
@@ -127,6 +128,11 @@ fn main() -> Result<ExitCode> {
             };
             trials.push(test("checks", isolation::checks));
             trials.push(test("a real build", isolation::real_build));
+        }
+        for (name, file) in programs::all()? {
+            trials.push(Trial::test(format!("programs: {name}"), move || {
+                Ok(programs::check(&file).map_err(|error| format!("{error:#}"))?)
+            }));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
