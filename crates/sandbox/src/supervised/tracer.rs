@@ -26,6 +26,8 @@ use crate::sys::trace::{self, Event};
 const ARGUMENTS: usize = 256 * 1024;
 /// The longest address of a socket in the tree. unix(7)
 const SOCKET_PATH: usize = 108;
+/// Of so many sockets it is remembered how they were named.
+const NAMES: usize = 4096;
 
 /// What a thread is in the middle of.
 #[derive(Debug)]
@@ -42,9 +44,20 @@ enum Doing {
     /// An exec.
     Exec { program: Running, grant: Grant, _room: Room },
     /// A bind that makes a socket of this name.
-    Bind { parent: Parent, _room: Room },
+    Bind { parent: Parent, named: Named, _room: Room },
+    /// A question for a socket's name, which is this address; so much of it may be told.
+    Name { address: Vec<u8>, room: u32 },
     /// Mapping so much memory, for the call that comes after it.
     Map(u64),
+}
+
+/// How a socket was named.
+#[derive(Debug)]
+struct Named {
+    /// Which it is, as the magic link of its descriptor says.
+    socket: Vec<u8>,
+    /// The address in the words of who has named it. The kernel knows another.
+    address: Vec<u8>,
 }
 
 /// The state of the one thread that traces.
@@ -57,6 +70,8 @@ pub(super) struct Tracer<'a> {
     spaces: HashMap<i32, Space>,
     /// Threads that have stopped for the first time before their parent told us of them.
     early: HashSet<i32>,
+    /// The names of sockets, as they were given.
+    names: HashMap<Vec<u8>, Vec<u8>>,
     exit: Option<Exit>,
 }
 
@@ -77,6 +92,7 @@ impl<'a> Tracer<'a> {
             pending: HashMap::new(),
             spaces: HashMap::new(),
             early: HashSet::new(),
+            names: HashMap::new(),
             exit: None,
         })
     }
@@ -216,6 +232,7 @@ impl<'a> Tracer<'a> {
             libc::SYS_execve | libc::SYS_execveat => execute(&caller, &space, &mut registers),
             libc::SYS_bind | libc::SYS_connect => address(&caller, &space, &mut registers),
             libc::SYS_inotify_add_watch => watch(&caller, &space, &mut registers),
+            libc::SYS_getsockname => Ok(self.name(&caller, &registers)),
             _ => Ok(None),
         };
         // It is made once more with room.
@@ -256,11 +273,19 @@ impl<'a> Tracer<'a> {
                     self.spaces.entry(task).or_default().add(result, length);
                     before.again()
                 }
-                Doing::Bind { parent, .. } => {
+                Doing::Bind { parent, named, .. } => {
                     if result == 0 {
-                        self.bound(task, &parent);
+                        self.bound(task, &parent, named);
                     }
                     before.after(result)
+                }
+                Doing::Name { address, room } => {
+                    let told =
+                        if result == 0 { self.tell_name(task, &before, &address, room) } else { Ok(()) };
+                    match told {
+                        Ok(()) => before.after(result),
+                        Err(error) => before.after(i64::from(-error.raw_os_error()).cast_unsigned()),
+                    }
                 }
                 Doing::Changed(_) | Doing::Exec { .. } => before.after(result),
             };
@@ -269,8 +294,34 @@ impl<'a> Tracer<'a> {
         go_on(task, 0);
     }
 
+    /// What is to be told of a socket's name instead of what the kernel tells.
+    fn name(&self, caller: &Caller<'_>, registers: &Registers) -> Option<Doing> {
+        let [socket, _, length, ..] = registers.arguments();
+        if self.names.is_empty() {
+            return None;
+        }
+        let socket = proc::link_of_descriptor(caller.task.id, socket as i32).ok()?;
+        let address = self.names.get(&socket)?.clone();
+        let room = caller.memory().read_value(length).ok()?;
+        Some(Doing::Name { address, room })
+    }
+
+    /// Writes over the name that the kernel has told. getsockname(2)
+    fn tell_name(&self, task: i32, before: &Registers, address: &[u8], room: u32) -> Result<(), Errno> {
+        let about = self.supervisor.tasks.get(task).ok_or(Errno::SRCH)?;
+        let memory = Caller { supervisor: self.supervisor, task: &about }.memory();
+        let [_, to, length, ..] = before.arguments();
+        let fits = address.len().min(room as usize);
+        memory.write(to, &address[..fits])?;
+        memory.write(length, &(address.len() as u32).to_ne_bytes())
+    }
+
     /// A socket has got a name, and is the caller's.
-    fn bound(&self, task: i32, parent: &Parent) {
+    fn bound(&mut self, task: i32, parent: &Parent, named: Named) {
+        if self.names.len() >= NAMES {
+            self.names.clear();
+        }
+        self.names.insert(named.socket, named.address);
         let Some(about) = self.supervisor.tasks.get(task) else { return };
         let caller = Caller { supervisor: self.supervisor, task: &about };
         // Another may have removed it since.
@@ -373,10 +424,10 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     if family != libc::AF_UNIX || length <= 2 || address[2] == 0 {
         return Ok(None);
     }
-    if proc::link_of_descriptor(caller.task.id, arguments[0] as i32).is_err() {
+    let Ok(socket) = proc::link_of_descriptor(caller.task.id, arguments[0] as i32) else {
         // The kernel says what is wrong with it.
         return Ok(None);
-    }
+    };
     let path = address[2..length].split(|&byte| byte == 0).next().unwrap_or_default();
     let areas = &caller.supervisor.areas;
     let mut new = None;
@@ -414,7 +465,11 @@ fn address(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     bytes.push(0);
     arguments[2] = bytes.len() as u64;
     Ok(match (point(caller, space, registers, arguments, &bytes)?, new) {
-        (Some(Doing::Changed(room)), Some(parent)) => Some(Doing::Bind { parent, _room: room }),
+        (Some(Doing::Changed(room)), Some(parent)) => {
+            // With its NUL, as unix(7) returns it.
+            let named = Named { socket, address: [&address[..2], path, b"\0"].concat() };
+            Some(Doing::Bind { parent, named, _room: room })
+        }
         (doing, _) => doing,
     })
 }
