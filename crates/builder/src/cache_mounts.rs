@@ -228,8 +228,13 @@ impl<'a> KeptMounts<'a> {
         let root = Root::open(into)?;
         let mut limited = Limited { inner: Applier::new(&root, engine.ownership()?), left: limit };
         let compression = kept.layer.media_type.layer_compression().unwrap_or(Compression::Zstd);
-        let index = read_layer(blob, compression, &mut limited)
-            .map_err(|error| Failure::new(Error::from_chain(&error).message))?;
+        let read = read_layer(blob, compression, &mut limited);
+        if !matches!(&read, Ok(index) if index.diff_id == kept.diff_id) {
+            engine.check_cancel()?;
+            // If what is made anew is the same, it is to be kept.
+            place.repository.discard_damaged(kept.layer.digest)?;
+        }
+        let index = read.map_err(|error| Failure::new(Error::from_chain(&error).message))?;
         limited.inner.finish()?;
         if index.diff_id != kept.diff_id {
             return Err(Failure::new(format!("its layer is damaged: it holds {}", index.diff_id)));

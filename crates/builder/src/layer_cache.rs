@@ -308,7 +308,14 @@ impl<'a> LayerCache<'a> {
 
     /// From now on, nothing with this blob is used. False if that was known.
     pub(crate) fn distrust(&self, blob: Digest) -> bool {
-        lock(&self.distrusted).insert(blob)
+        let is_news = lock(&self.distrusted).insert(blob);
+        if is_news {
+            for source in &self.sources {
+                // What cannot be removed is found damaged by the next build too.
+                let _ = source.repository.discard_damaged(blob);
+            }
+        }
+        is_news
     }
 
     /// From now on, nothing of any repository is used.

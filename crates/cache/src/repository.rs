@@ -218,6 +218,15 @@ impl Repository {
         Ok(())
     }
 
+    /// Makes room for a blob that has turned out to be damaged: what is there already is not stored again. A registry has
+    /// looked at what it holds.
+    pub fn discard_damaged(&self, digest: Digest) -> Result<(), RepositoryError> {
+        if let Some(layout) = &self.layout {
+            layout.remove_damaged(digest)?;
+        }
+        Ok(())
+    }
+
     /// Gives a mount its tag, and removes what had it before, where nobody else does that and no other mount has
     /// the same.
     pub async fn put_mount(&self, tag: &str, manifest: &Raw<Manifest>) -> Result<(), RepositoryError> {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use oci::{Digest, Index};
+use oci::{Digest, Hasher, Index};
 use serde::Deserialize;
 
 use crate::error::failed;
@@ -207,6 +207,25 @@ impl Layout {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed("remove", &path)(error)),
         }
+    }
+
+    /// Removes a blob that is not what its name says, so that it can be written again; false if there is none such.
+    pub fn remove_damaged(&self, digest: Digest) -> Result<bool, LayoutError> {
+        let mut file = match self.open_blob(digest) {
+            Err(LayoutError::Unknown { .. }) => return Ok(false),
+            opened => opened?.0,
+        };
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What cannot be read is of no more use.
+                Err(_) => return self.remove_blob(digest),
+            }
+        }
+        if hasher.finish() == digest { Ok(false) } else { self.remove_blob(digest) }
     }
 
     /// The digests of all blobs, in no order. Files that are no blobs are passed over.

@@ -81,6 +81,17 @@ fn creating_completes_half_a_layout_and_keeps_a_whole_one() {
 }
 
 #[test]
+fn only_what_is_damaged_makes_room() {
+    let (_dir, layout) = empty();
+    let digest = layout.write_blob(b"hello").unwrap();
+    assert!(!layout.remove_damaged(digest).unwrap());
+    fs::write(layout.blob_path(digest), b"hullo").unwrap();
+    assert!(layout.remove_damaged(digest).unwrap());
+    assert!(!layout.remove_damaged(digest).unwrap());
+    assert_eq!(layout.has(digest).unwrap(), None);
+}
+
+#[test]
 fn a_blob_is_there_when_it_is_whole() {
     let (_dir, layout) = empty();
     let digest = Digest::of(b"hello");

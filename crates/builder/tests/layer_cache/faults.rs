@@ -64,6 +64,37 @@ fn layers_that_are_missing_or_wrong() {
     check(READS, &[wrong], "the cache has no use for");
 }
 
+/// A layer that is made again comes to the same blob, which is stored although there is a damaged one.
+#[test]
+fn what_is_damaged_in_a_directory_is_stored_again() {
+    let fixture = Fixture::new();
+    let directory = fixture.path("kept");
+    let build = |dockerfile: &str| {
+        let mut options = fixture.options(dockerfile);
+        options.clamp = Some(options.now);
+        let place = builder::CacheLocation::Directory(directory.clone());
+        options.cache =
+            Some(builder::CacheOptions { from: vec![place.clone()], to: vec![place], ..fixture.cache() });
+        fixture.build_with(options)
+    };
+    build(DOCKERFILE);
+    let layout = layout::Layout::open(&directory).unwrap();
+    for blob in layout.blobs().unwrap() {
+        let path = layout.blob_path(blob.unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let damaged = build(READS);
+    assert_eq!(damaged.warnings().len(), 1, "{:?}", damaged.warnings());
+    let whole = build(READS);
+    assert_eq!(whole.warnings(), Vec::<String>::new());
+    assert_eq!(whole.steps().1, 0, "{:#?}", whole.events);
+    assert_eq!(whole.digest, damaged.digest);
+}
+
 /// What layers say is made again from them, in silence.
 #[test]
 fn indexes_that_are_damaged() {
