@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Report, Warning};
 use crate::interruptible::Interruptible;
+use crate::once::lock;
 use crate::waiting::cancelled;
 
 /// Where cache mounts are kept for other machines.
@@ -476,10 +477,6 @@ fn clear(directory: &Path) -> io::Result<()> {
         rootfs::remove_tree(&entry?.path())?;
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a mount could not be had, or kept.

@@ -28,7 +28,7 @@ use crate::layout_image;
 use crate::new_layer::NewLayer;
 use crate::once::{Once, lock};
 use crate::options::Options;
-use crate::output::Uploads;
+use crate::output::{Uploads, repositories};
 use crate::rfc3339::rfc3339;
 use crate::stage::Stage;
 use crate::step::{Added, Mounting};
@@ -507,8 +507,7 @@ impl<'a> Engine<'a> {
         if outputs.no_push || outputs.skip_push_check {
             return requests;
         }
-        let mut seen = BTreeSet::new();
-        for destination in outputs.destinations.iter().filter(|destination| seen.insert(destination.name())) {
+        for destination in repositories(&outputs.destinations) {
             let (client, destination) = (self.options.client.clone(), destination.clone());
             requests.spawn_on(async move { client.check_push(&destination).await }, &self.runtime);
         }
@@ -554,8 +553,7 @@ pub(crate) fn check_destinations(
     runtime: &Handle,
     cancel: &Cancel,
 ) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    for destination in destinations.iter().filter(|destination| seen.insert(destination.name())) {
+    for destination in repositories(destinations) {
         wait(runtime, cancel, client.check_push(destination))?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::family::{Family, Member};
 use crate::once::lock;
 use crate::options::Options;
 use crate::output::{
-    AnnotationLevel, Outputs, Uploads, annotations_at, check_annotations, write_digest_files,
+    AnnotationLevel, Outputs, Uploads, annotations_at, check_annotations, repositories, write_digest_files,
     write_index_metadata, write_signatures,
 };
 use crate::timings::Timings;
@@ -181,12 +181,5 @@ fn fail(failure: &Mutex<Option<Error>>, cancel: &Cancel, error: Error) {
 
 /// The repositories of the destinations, each once and without a tag: what goes there is named by its digest.
 fn by_digest(destinations: &[Reference]) -> Result<Vec<Reference>> {
-    let mut found: Vec<Reference> = Vec::new();
-    for destination in destinations {
-        let name: Reference = destination.name().parse()?;
-        if !found.contains(&name) {
-            found.push(name);
-        }
-    }
-    Ok(found)
+    repositories(destinations).into_iter().map(|destination| Ok(destination.name().parse()?)).collect()
 }

@@ -9,7 +9,7 @@ mod push;
 mod replace;
 mod signature;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +29,12 @@ pub(crate) use signature::write_signatures;
 
 use crate::attestation::Attestations;
 use crate::image::{Image, Layer};
+
+/// One destination of each repository: what a repository is asked, or gets, is the same for all its tags.
+pub(crate) fn repositories(destinations: &[Reference]) -> Vec<&Reference> {
+    let mut seen = BTreeSet::new();
+    destinations.iter().filter(|destination| seen.insert(destination.name())).collect()
+}
 
 /// What is to be done with the image.
 #[derive(Debug, Clone, Default)]

@@ -11,7 +11,7 @@ use sandbox::Cancel;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::Finished;
+use super::{Finished, repositories};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Event, Report, Warning};
@@ -92,7 +92,9 @@ impl Uploads {
         is_cached: bool,
     ) {
         if self.started.insert(descriptor.digest) {
-            for repository in self.repositories() {
+            let repositories: Vec<Reference> =
+                repositories(&self.destinations).into_iter().cloned().collect();
+            for repository in repositories {
                 self.start(
                     repository,
                     descriptor.clone(),
@@ -102,12 +104,6 @@ impl Uploads {
                 );
             }
         }
-    }
-
-    /// One destination of each repository.
-    fn repositories(&self) -> Vec<Reference> {
-        let mut seen = BTreeSet::new();
-        self.destinations.iter().filter(|destination| seen.insert(destination.name())).cloned().collect()
     }
 
     /// Starts to bring a file of this disk to every repository.

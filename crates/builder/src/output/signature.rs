@@ -1,11 +1,10 @@
 //! Signatures, beside the image in every repository that it was pushed to.
 
-use std::collections::BTreeSet;
-
 use images::SignedAt;
 use oci::Descriptor;
 use tokio::runtime::Handle;
 
+use super::repositories;
 use crate::error::{Context, Error, Result};
 use crate::event::Event;
 use crate::options::Options;
@@ -15,9 +14,7 @@ use crate::waiting::cancelled;
 pub(crate) fn write_signatures(options: &Options, runtime: &Handle, image: &Descriptor) -> Result<()> {
     let outputs = &options.outputs;
     let Some(key) = outputs.sign_key.as_deref().filter(|_| !outputs.no_push) else { return Ok(()) };
-    let mut seen = BTreeSet::new();
-    let destinations = outputs.destinations.iter();
-    destinations.filter(|destination| seen.insert(destination.name())).try_for_each(|destination| {
+    repositories(&outputs.destinations).into_iter().try_for_each(|destination| {
         let signing = images::sign(&options.client, destination, image, key);
         let signed = runtime.block_on(async {
             tokio::select! {
