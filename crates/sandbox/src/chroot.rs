@@ -8,11 +8,11 @@ use std::path::Path;
 
 use crate::cancel::Cancel;
 use crate::helper::is_in_memory;
-use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
+use crate::isolation::{Isolation, RootFiles, RootShape, RunError, refuse_own_network};
 use crate::job::Job;
 use crate::launch;
 use crate::mount::Mount;
-use crate::process::{Exit, Network, Process, Stream};
+use crate::process::{Exit, Process, Stream};
 
 const NAME: &str = "chroot";
 
@@ -34,12 +34,7 @@ impl Isolation for Chroot {
     }
 
     fn check(&self, process: &Process, directory: &Path) -> Result<(), RunError> {
-        if process.network == Network::None {
-            return Err(unsupported(
-                "--network=none",
-                "it shares the network of the container, which only a network namespace could change",
-            ));
-        }
+        refuse_own_network(NAME, process)?;
         let secret = process.mounts.iter().find(|mount| matches!(mount, Mount::Secret { .. }));
         match secret {
             Some(secret) if !is_in_memory(directory).is_ok_and(|in_memory| in_memory) => Err(unsupported(

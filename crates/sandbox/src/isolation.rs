@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::failure::Failure;
-use crate::process::{Exit, Process, Stream};
+use crate::process::{Exit, Network, Process, Stream};
 
 /// One way to run a process inside a root.
 ///
@@ -37,6 +37,18 @@ pub trait Isolation: Send + Sync + Debug {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, RunError>;
+}
+
+/// Refuses a process that wants a network of its own, for isolations that cannot give one.
+pub(crate) fn refuse_own_network(isolation: &'static str, process: &Process) -> Result<(), RunError> {
+    match process.network {
+        Network::None => Err(RunError::Unsupported {
+            isolation,
+            what: "--network=none".to_owned(),
+            why: "it shares the network of the container, which only a network namespace could change",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// How an isolation wants its root.

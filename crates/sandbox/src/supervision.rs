@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::cancel::Cancel;
-use crate::isolation::{Isolation, RootFiles, RootShape, RunError};
+use crate::isolation::{Isolation, RootFiles, RootShape, RunError, refuse_own_network};
 use crate::job::Job;
 use crate::launch;
-use crate::process::{Exit, Network, Process, Stream};
+use crate::process::{Exit, Process, Stream};
 use crate::trace::Trace;
 
 const NAME: &str = "supervised";
@@ -28,13 +28,7 @@ impl Isolation for Supervised {
     }
 
     fn check(&self, process: &Process, _: &Path) -> Result<(), RunError> {
-        if process.network == Network::None {
-            return Err(unsupported(
-                "--network=none",
-                "it shares the network of the container, which only a network namespace could change",
-            ));
-        }
-        Ok(())
+        refuse_own_network(NAME, process)
     }
 
     fn run(

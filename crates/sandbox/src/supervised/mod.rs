@@ -19,6 +19,7 @@ mod resolve;
 mod room;
 mod run;
 mod serve;
+mod spot;
 mod supervisor;
 mod tally;
 mod task;

@@ -10,8 +10,9 @@ use super::super::access;
 use super::super::area::Kind;
 use super::super::credentials::capability;
 use super::super::proc::{self, InProc};
-use super::super::resolve::{End, Last, Object, Origin, Spot};
+use super::super::resolve::{End, Last, Object, Origin};
 use super::super::serve::Answer;
+use super::super::spot::Spot;
 use super::super::supervisor::{Caller, Supervisor, errno, file_type, identity, stat_in};
 use crate::sys::plain;
 
