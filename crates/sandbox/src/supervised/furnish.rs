@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::area::{Area, Areas, Kind, ROOT};
 use super::proc;
 use super::resolve::tidy;
+use super::start::write_starter;
 use super::supervisor::{file_type, identity, stat_of};
 use crate::failure::{During, Failure};
 use crate::helper::Helper;
@@ -46,7 +47,10 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// A directory beside the root for what the supervisor makes: devices, links to loaders, what is forgotten.
+/// The starter, in that directory.
+pub(super) const STARTER: &str = "start";
+
+/// A directory beside the root for what the supervisor makes: devices, the starter and links to it, what is forgotten.
 #[derive(Debug)]
 pub(super) struct Scratch(pub(super) PathBuf);
 
@@ -59,6 +63,8 @@ impl Scratch {
             let path = scratch.0.join(name);
             fs::create_dir(&path).during(format_args!("make a directory {}", path.display()))?;
         }
+        let starter = scratch.0.join(STARTER);
+        write_starter(&starter).during(format_args!("write {}", starter.display()))?;
         Ok(scratch)
     }
 }

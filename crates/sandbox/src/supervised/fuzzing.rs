@@ -52,7 +52,6 @@ impl World {
             journal: Journal::default(),
             gone: Mutex::default(),
             programs: scratch,
-            loaders: Mutex::default(),
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             waiting: AtomicUsize::new(0),

@@ -6,6 +6,7 @@ mod area;
 mod calls;
 mod credentials;
 mod directories;
+mod elf;
 mod filter;
 mod furnish;
 #[cfg(fuzzing)]
@@ -20,6 +21,7 @@ mod room;
 mod run;
 mod serve;
 mod spot;
+mod start;
 mod supervisor;
 mod tally;
 mod task;

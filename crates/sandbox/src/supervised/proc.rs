@@ -254,7 +254,6 @@ fn text(caller: &Caller<'_>, about: &Task, name: &[u8], path: &[&[u8]]) -> Resul
     use std::os::unix::ffi::OsStringExt as _;
     Ok(Some(match name {
         b"status" => status(&read()?, about),
-        b"cmdline" => without_loader(read()?),
         b"maps" | b"smaps" | b"numa_maps" => {
             let mut text = read()?;
             for area in areas.iter().filter(|area| area.kind == Kind::Tree) {
@@ -272,17 +271,6 @@ fn text(caller: &Caller<'_>, about: &Task, name: &[u8], path: &[&[u8]]) -> Resul
         b"uid_map" | b"gid_map" => b"         0          0 4294967295\n".to_vec(),
         _ => return Ok(None),
     }))
-}
-
-/// `/proc/PID/cmdline` without what [`super::program`] has put in front.
-fn without_loader(text: Vec<u8>) -> Vec<u8> {
-    let Some(rest) = text.strip_prefix(b"ld.so\0") else { return text };
-    let Some(rest) = rest.strip_prefix(b"--argv0\0") else { return rest.to_vec() };
-    // The name, the path of the program, and its arguments.
-    let mut parts = rest.splitn(3, |&byte| byte == 0);
-    let name = parts.next().unwrap_or_default();
-    let arguments = parts.nth(1).unwrap_or_default();
-    [name, b"\0", arguments].concat()
 }
 
 /// `/proc/PID/status` with the ids and capabilities that a task is said to have.

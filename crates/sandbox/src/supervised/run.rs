@@ -207,7 +207,6 @@ fn supervise(
         journal: Journal::default(),
         gone: Mutex::default(),
         programs: scratch.0.join("programs"),
-        loaders: Mutex::default(),
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         waiting: AtomicUsize::new(0),

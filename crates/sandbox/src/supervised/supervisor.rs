@@ -1,6 +1,6 @@
 //! The supervisor: what its threads share, and what a file is said to be.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -30,10 +30,8 @@ pub(super) struct Supervisor {
     pub(super) journal: Journal,
     /// Files without a name, of which the table still says something.
     pub(super) gone: Mutex<HashSet<Identity>>,
-    /// A directory for links to loaders, by which a program gets its name.
+    /// A directory for links to the starter, by which a process gets its name.
     pub(super) programs: PathBuf,
-    /// Which loaders take the name of a program as an option; by identity and change time.
-    pub(super) loaders: Mutex<HashMap<(Identity, i64, i64), bool>>,
     /// Who we are, whose every file in the tree is.
     pub(super) uid: u32,
     pub(super) gid: u32,

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use owners::Identity;
-
 use super::credentials::Credentials;
 
 /// A thread.
@@ -16,16 +14,10 @@ pub(super) struct Task {
     pub(super) process: i32,
     credentials: Mutex<Credentials>,
     place: Arc<Mutex<Place>>,
-    program: Arc<Mutex<Running>>,
-}
-
-/// The program that a process executes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Running {
-    /// Its path in the tree: what `/proc/self/exe` says.
-    pub(super) path: Vec<u8>,
-    /// The file.
-    pub(super) file: Option<Identity>,
+    /// The path in the tree of the program that it executes: what `/proc/self/exe` says.
+    program: Arc<Mutex<Vec<u8>>>,
+    /// The files that its starter is given, the next one last.
+    to_load: Mutex<Vec<OwnedFd>>,
 }
 
 /// Where a process stands in the tree. Threads share it.
@@ -52,6 +44,7 @@ impl Task {
             credentials: Mutex::new(Credentials::root()),
             place: Arc::new(Mutex::new(place)),
             program: Arc::default(),
+            to_load: Mutex::default(),
         }
     }
 
@@ -63,6 +56,7 @@ impl Task {
             credentials: Mutex::new(self.credentials()),
             place: self.place.clone(),
             program: self.program.clone(),
+            to_load: Mutex::default(),
         }
     }
 
@@ -73,7 +67,8 @@ impl Task {
             process: id,
             credentials: Mutex::new(self.credentials()),
             place: Arc::new(Mutex::new(self.place())),
-            program: Arc::new(Mutex::new(lock(&self.program).clone())),
+            program: Arc::new(Mutex::new(self.program())),
+            to_load: Mutex::default(),
         }
     }
 
@@ -114,12 +109,17 @@ impl Task {
 
     /// The path of the program it executes.
     pub(super) fn program(&self) -> Vec<u8> {
-        lock(&self.program).path.clone()
+        lock(&self.program).clone()
     }
 
-    /// Whether it executes this file.
-    pub(super) fn executes(&self, file: Identity) -> bool {
-        lock(&self.program).file == Some(file)
+    /// Gives its starter these files, in their order.
+    pub(super) fn load(&self, files: Vec<OwnedFd>) {
+        *lock(&self.to_load) = files.into_iter().rev().collect();
+    }
+
+    /// The file that its starter opens now, if it is still at work.
+    pub(super) fn next_to_load(&self) -> Option<OwnedFd> {
+        lock(&self.to_load).pop()
     }
 }
 
@@ -146,7 +146,7 @@ impl Tasks {
         &self,
         process: i32,
         by: i32,
-        program: Running,
+        program: Vec<u8>,
         change: impl FnOnce(&mut Credentials),
     ) {
         let mut tasks = lock(&self.0);
@@ -157,6 +157,7 @@ impl Tasks {
             credentials: Mutex::new(old.credentials()),
             place: Arc::new(Mutex::new(old.place())),
             program: Arc::new(Mutex::new(program)),
+            to_load: Mutex::default(),
         };
         new.change(change);
         tasks.insert(process, Arc::new(new));

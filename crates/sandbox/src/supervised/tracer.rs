@@ -13,12 +13,13 @@ use rustix::io::Errno;
 use super::calls::{self, names::own_new};
 use super::credentials::Grant;
 use super::machine::Registers;
+use super::memory::Memory;
 use super::proc;
-use super::program::{self, Argument, Program};
+use super::program::{self, Program};
 use super::resolve::{Last, Parent, WHICH};
 use super::room::{Filling, PIECE, Room, Space};
+use super::start::Start;
 use super::supervisor::{Caller, Supervisor, stat_in};
-use super::task::Running;
 use crate::process::Exit;
 use crate::sys::trace::{self, Event};
 
@@ -42,7 +43,7 @@ enum Doing {
     /// A call with changed arguments, which are in this room until it has returned.
     Changed(Room),
     /// An exec.
-    Exec { program: Running, grant: Grant, _room: Room },
+    Exec { path: Vec<u8>, grant: Grant, start: Box<Start>, _room: Room },
     /// A bind that makes a socket of this name.
     Bind { parent: Parent, named: Named, _room: Room },
     /// A question for a socket's name, which is this address; so much of it may be told.
@@ -333,13 +334,23 @@ impl<'a> Tracer<'a> {
     fn executed(&mut self, process: i32) {
         let by = ptrace::getevent(Pid::from_raw(process)).ok().and_then(|by| i32::try_from(by).ok());
         let by = by.unwrap_or(process);
-        if let Some(Pending { doing: Doing::Exec { program, grant, .. }, .. }) = self.pending.remove(&by) {
-            self.supervisor.tasks.executed(process, by, program, |who| who.execute(&grant));
-        }
+        let pending = self.pending.remove(&by);
         self.pending.remove(&process);
         self.spaces.remove(&by);
-        if let Ok(registers) = Registers::read(process) {
-            self.spaces.insert(process, Space::new(registers.stack()));
+        let Ok(registers) = Registers::read(process) else { return };
+        self.spaces.insert(process, Space::new(registers.stack()));
+        if let Some(Pending { doing: Doing::Exec { path, grant, start, .. }, .. }) = pending {
+            let tasks = &self.supervisor.tasks;
+            tasks.executed(process, by, path, |who| who.execute(&grant));
+            let told = tasks.get(process).ok_or(Errno::SRCH).and_then(|task| {
+                start.tell(Memory(process), registers.stack(), &task.credentials())?;
+                task.load(start.into_files());
+                Ok(())
+            });
+            if told.is_err() {
+                // There is nothing to go back to. execve(2)
+                let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+            }
         }
         go_on(process, 0);
     }
@@ -374,10 +385,10 @@ fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     let path = memory.read_path(path)?;
     let by_descriptor = path.is_empty() && flags & libc::AT_EMPTY_PATH as u64 != 0;
     let program = program::find(caller, at, path.to_bytes(), Last::from_flags(flags), by_descriptor)?;
-    let Program { file, replaces, arguments: new, program, grant } = program;
-    let old = memory.read_pointers(argv, ARGUMENTS)?;
+    let Program { file, arguments: new, path, grant, start } = program;
+    let old = if new.is_empty() { Vec::new() } else { memory.read_pointers(argv, ARGUMENTS)? };
 
-    let texts: usize = new.iter().map(Argument::length).sum();
+    let texts: usize = new.iter().map(|text| text.to_bytes_with_nul().len()).sum();
     let size = (file.to_bytes_with_nul().len() + texts + 8 * (old.len() + new.len() + 1)) as u64
         + PIECE * (new.len() as u64 + 4);
     let room = match space.room(registers, size) {
@@ -389,17 +400,8 @@ fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     let argv = if new.is_empty() {
         argv
     } else {
-        let mut pointers = Vec::with_capacity(old.len() + new.len() + 1);
-        for argument in &new {
-            pointers.push(match argument {
-                Argument::Text(text) => below.push(text.to_bytes_with_nul()),
-                Argument::First => match old.first() {
-                    Some(first) => *first,
-                    None => below.push(b"\0"),
-                },
-            });
-        }
-        pointers.extend(old.get(replaces..).unwrap_or_default());
+        let mut pointers: Vec<u64> = new.iter().map(|text| below.push(text.to_bytes_with_nul())).collect();
+        pointers.extend(old.get(1..).unwrap_or_default());
         pointers.push(0);
         let bytes: Vec<u8> = pointers.iter().flat_map(|pointer| pointer.to_le_bytes()).collect();
         below.push(&bytes)
@@ -407,7 +409,7 @@ fn execute(caller: &Caller<'_>, space: &Space, registers: &mut Registers) -> Res
     below.write(caller)?;
     registers.set_number(libc::SYS_execve);
     registers.set_arguments([file, argv, env, 0, 0, 0]);
-    Ok(Some(Doing::Exec { program, grant, _room: room }))
+    Ok(Some(Doing::Exec { path, grant, start: Box::new(start), _room: room }))
 }
 
 /// Gives a socket's address the path that the kernel knows it by. It stands in the root, so that the path from there is

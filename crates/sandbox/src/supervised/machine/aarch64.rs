@@ -15,6 +15,9 @@ pub(in crate::supervised) const AUDIT_ARCHITECTURE: u32 = 0xC000_00B7;
 /// `EM_AARCH64`. elf(5)
 pub(in crate::supervised) const ELF_MACHINE: u16 = 183;
 
+/// The largest page that programs have to reckon with.
+pub(in crate::supervised) const PAGE_MAX: u64 = 0x1_0000;
+
 /// `mov x0, #7; mov x8, #93 (exit); svc #0`
 pub(in crate::supervised) const EXIT_7: [u8; 12] =
     [0xe0, 0x00, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];

@@ -11,6 +11,9 @@ pub(in crate::supervised) const AUDIT_ARCHITECTURE: u32 = 0xC000_003E;
 /// `EM_X86_64`. elf(5)
 pub(in crate::supervised) const ELF_MACHINE: u16 = 62;
 
+/// The largest page that programs have to reckon with.
+pub(in crate::supervised) const PAGE_MAX: u64 = 0x1000;
+
 /// `mov edi, 7; mov eax, 60 (exit); syscall`
 pub(in crate::supervised) const EXIT_7: [u8; 12] = [0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
 
