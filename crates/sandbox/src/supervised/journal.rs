@@ -72,6 +72,11 @@ impl Journal {
         self.pages().files.insert(identity(file));
     }
 
+    /// Whether this is a file of the root, or of a mount that may be changed, that is written down by all its names.
+    pub(super) fn has(&self, file: Identity) -> bool {
+        self.pages().files.contains(&file)
+    }
+
     /// A directory was made.
     pub(super) fn made_directory(&self, areas: &Areas, parent: &Parent, directory: &libc::stat) {
         let mut pages = self.pages();
@@ -88,8 +93,17 @@ impl Journal {
     /// A name was removed, and with it maybe what had it.
     pub(super) fn removed(&self, areas: &Areas, parent: &Parent, file: &libc::stat) {
         self.name(areas, parent);
+        self.replaced(file);
+    }
+
+    /// A name was given to something else, or to nothing: if it was the last one, what had it is gone, and its inode may
+    /// become another's.
+    pub(super) fn replaced(&self, file: &libc::stat) {
+        let mut pages = self.pages();
         if file_type(file) == libc::S_IFDIR {
-            self.pages().directories.remove(&identity(file));
+            pages.directories.remove(&identity(file));
+        } else if file.st_nlink <= 1 {
+            pages.files.remove(&identity(file));
         }
     }
 

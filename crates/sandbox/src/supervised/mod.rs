@@ -25,6 +25,7 @@ mod start;
 mod supervisor;
 mod tally;
 mod task;
+mod together;
 mod tracer;
 
 pub(crate) use run::{rehearse, run};

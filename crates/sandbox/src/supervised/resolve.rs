@@ -16,7 +16,7 @@ use super::access;
 use super::area::{Kind, ROOT};
 use super::credentials::{Credentials, capability};
 use super::proc::{self, InProc};
-use super::spot::{Spot, begins_with_link, beneath, parent_beneath};
+use super::spot::{begins_with_link, beneath, parent_beneath};
 use super::supervisor::{Caller, Supervisor, file_type, identity, stat_of};
 
 /// As many links as the kernel follows.
@@ -330,9 +330,7 @@ impl<'a> Caller<'a> {
         if path.first() == Some(&b'/')
             && let Some(spot) = self.spot(at, path)
         {
-            let Spot { directory, name, area } = spot?;
-            let stat = stat_of(directory.as_fd())?;
-            return Ok(Parent { directory, stat, name, area, slash: false });
+            return spot?.into_parent();
         }
         let Whole { path: whole, held } = match self.whole(at, path) {
             Err(Errno::NAMETOOLONG) => {
@@ -342,6 +340,9 @@ impl<'a> Caller<'a> {
             }
             whole => whole?,
         };
+        if let Some(spot) = self.spot(libc::AT_FDCWD, &whole) {
+            return spot?.into_parent();
+        }
         let ends_in_slash = whole.ends_with(b"/");
         let trimmed = whole.iter().rposition(|&byte| byte != b'/').map_or(&b""[..], |end| &whole[..=end]);
         let split = trimmed.iter().rposition(|&byte| byte == b'/').unwrap_or_default();

@@ -11,6 +11,7 @@ use super::calls::{self, Served};
 use super::machine;
 use super::supervisor::{Caller, Supervisor};
 use super::task::lock;
+use super::together::Together;
 use crate::sys::notify::Notification;
 
 /// How many calls are served at a time.
@@ -92,7 +93,9 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         Ok(Answer::Value(value)) => listener.answer(call.id, value, 0),
         Ok(Answer::GoOn) => listener.go_on(call.id),
         Ok(Answer::Descriptor { fd, close_on_exec }) => {
+            let together = Together::with(call.task);
             hand_over(supervisor, call.id, fd, close_on_exec);
+            drop(together);
             Ok(())
         }
         Ok(Answer::Fifo { fifo, flags, close_on_exec }) => {

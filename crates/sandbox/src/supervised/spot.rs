@@ -25,6 +25,14 @@ pub(super) struct Spot {
     pub(super) area: usize,
 }
 
+impl Spot {
+    pub(super) fn into_parent(self) -> Result<Parent, Errno> {
+        let Spot { directory, name, area } = self;
+        let stat = stat_of(directory.as_fd())?;
+        Ok(Parent { directory, stat, name, area, slash: false })
+    }
+}
+
 impl Caller<'_> {
     /// The directory that the caller stands in, and its area, if the kernel knows all of what is below it and the caller
     /// may go everywhere.

@@ -19,6 +19,8 @@ unsafe impl Plain for libc::statx {}
 unsafe impl Plain for libc::statfs {}
 // SAFETY: as above.
 unsafe impl Plain for libc::timespec {}
+// SAFETY: two of them.
+unsafe impl Plain for [libc::timespec; 2] {}
 // SAFETY: as above.
 unsafe impl Plain for libc::timeval {}
 // SAFETY: as above.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use nix::libc;
 use owners::{mode_on_disk, remembered_mode};
-use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use super::super::access;
@@ -21,6 +21,9 @@ use crate::sys::plain;
 /// found by the path that it was opened with.
 pub(super) fn changeable(caller: &Caller<'_>, object: &Object) -> Result<(), Errno> {
     let areas = &caller.supervisor.areas;
+    if caller.supervisor.journal.has(identity(&object.stat)) {
+        return Ok(());
+    }
     let link = proc::link_of(object.fd.as_fd())?;
     let link = link.strip_suffix(b" (deleted)").unwrap_or(&link);
     let (area, _) = areas.seen(link).ok_or(Errno::PERM)?;
@@ -138,13 +141,8 @@ pub(super) fn set_times(
     caller: &Caller<'_>,
     [at, path, times, flags, ..]: [u64; 6],
 ) -> Result<Answer, Errno> {
-    let times: Option<[libc::timespec; 2]> = if times == 0 {
-        None
-    } else {
-        let size = size_of::<libc::timespec>() as u64;
-        let memory = caller.memory();
-        Some([memory.read_value(times)?, memory.read_value(times + size)?])
-    };
+    let times: Option<[libc::timespec; 2]> =
+        if times == 0 { None } else { Some(caller.memory().read_value(times)?) };
     change_times(caller, at as i32, path, times.as_ref(), flags)
 }
 
@@ -175,11 +173,7 @@ pub(in super::super) fn change_times(
         result => result?,
     }
     changeable(caller, &object)?;
-    if file_type(&object.stat) == libc::S_IFLNK {
-        errno(plain::set_times(object.fd.as_fd(), c"", times, libc::AT_EMPTY_PATH))?;
-    } else {
-        errno(plain::set_times(CWD, &proc::own_path(object.fd.as_fd()), times, 0))?;
-    }
+    errno(plain::set_times(object.fd.as_fd(), c"", times, libc::AT_EMPTY_PATH))?;
     let sv = caller.supervisor;
     sv.journal.changed(&sv.areas, object.fd.as_fd(), &object.stat);
     Ok(Answer::Value(0))

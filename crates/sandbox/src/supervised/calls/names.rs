@@ -268,11 +268,14 @@ pub(super) fn rename(
     let moved_directory = is_directory || replaced.is_some_and(|it| file_type(&it) == libc::S_IFDIR);
     let replaced = replaced
         .filter(|replaced| !flags.contains(RenameFlags::EXCHANGE) && identity(replaced) != identity(&file));
-    let losing = replaced.and_then(|replaced| losing(&to, caller, &replaced));
+    let losing = replaced.as_ref().and_then(|replaced| losing(&to, caller, replaced));
     let changing = may_lead.then(|| caller.supervisor.directories.changing());
     rustix::fs::renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
     drop(changing);
     caller.supervisor.journal.moved(&caller.supervisor.areas, &from, &to, moved_directory);
+    if let Some(replaced) = &replaced {
+        caller.supervisor.journal.replaced(replaced);
+    }
     lost(caller, losing);
     Ok(Answer::Value(0))
 }
