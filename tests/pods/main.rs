@@ -106,6 +106,7 @@ fn main() -> Result<ExitCode> {
         trial("where no RUN works", refusals),
         trial("the calls of a command", traced),
         trial("several builds in one container", several),
+        trial("owners in a cache mount", owners_in_a_cache),
     ];
     for pod in PODS {
         if !pod.is_possible()? {
@@ -475,6 +476,39 @@ fn several(fixture: &Fixture) -> Result<()> {
         is_clean(&container.volume().join("work"))?;
     }
     Ok(())
+}
+
+/// Whose the files of a cache mount are is known to the next build too, if the kernel does not hold it; also of one that has
+/// failed.
+fn owners_in_a_cache(fixture: &Fixture) -> Result<()> {
+    const MOUNT: &str = "RUN --mount=type=cache,target=/c,uid=1000,gid=50,mode=2770 cd /c &&";
+    let container = fixture.container(RESTRICTED)?;
+    let build = |steps: &[&str]| {
+        let steps: String = steps.iter().map(|step| step.replace("IN-CACHE", MOUNT) + "\n").collect();
+        fs::write(container.volume().join("context/Dockerfile"), format!("FROM {}\n{steps}", fixture.base))?;
+        run(&container, &(fixture.build("owners") + &format!(" --cache-dir {VOLUME}/cache")))
+    };
+    build(&[
+        "IN-CACHE stat -c '%n %a %u:%g' . && touch roots && chown 33:34 roots && chmod 4711 roots",
+        "IN-CACHE mkdir -m 700 users && chown 1000:50 users",
+    ])?
+    .success()?;
+    let failed = build(&[
+        "USER 1000:50",
+        "IN-CACHE echo x > users/of-mine && touch secret && chmod 0 secret && false",
+    ])?;
+    ensure!(failed.code == 1, "{failed:?}");
+    let built = build(&[
+        "USER 1000:50",
+        "IN-CACHE stat -c '%n is %a %u:%g' . roots users users/of-mine secret && echo y >> users/of-mine",
+    ])?
+    .success()?;
+    let expected =
+        [". is 2770 1000:50", "roots is 4711 33:34", "users is 700 1000:50", "users/of-mine is 644 1000:50"];
+    for line in expected.iter().chain(&["secret is 0 1000:50"]) {
+        ensure!(built.stderr.contains(line), "{line} is not in\n{}", built.stderr);
+    }
+    is_clean(&container.volume().join("work"))
 }
 
 /// What a RUN leaves behind is gone before the next, no dead process is left unburied, and SIGTERM, whose default

@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod file;
+mod kept;
 mod log;
 mod record;
 
 use std::collections::HashMap;
 
+pub use kept::{Kept, Version};
 pub use log::Log;
 pub use record::FileError;
 

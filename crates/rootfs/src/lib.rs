@@ -8,6 +8,7 @@ mod apply;
 mod changes;
 mod descent;
 mod filler;
+mod kept_owners;
 mod logged;
 mod lower;
 mod node;
@@ -26,6 +27,7 @@ mod workspace;
 mod xattr;
 
 pub use apply::Applier;
+pub use kept_owners::keep_owners;
 pub use ownership::{Ownership, Shared};
 pub use remove::remove_tree;
 pub use root::{Resolver, Root};

@@ -30,7 +30,7 @@ pub enum Ownership {
 pub struct Shared(Arc<Mutex<Table>>);
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -88,9 +88,11 @@ pub(super) fn run(around: &Surroundings<'_>, stage: &mut Stage, run: &Run) -> Re
         isolation.run(&process, &files, &mut |stream, bytes| output.write(stream, bytes), engine.cancel())
     });
     output.finish();
+    let kept = mounts.keep_owners(&root.root);
     // Locks end here, and sockets.
     drop(mounts);
     check(&command, outcome, engine)?;
+    kept?;
     engine.timings.measure("find and pack changes", || {
         workspace.changes(root, &tree, engine.clamp(), &mut layer).during("changes of this RUN")
     })?;

@@ -5,6 +5,7 @@
 //! DIR/mounts/HEX/0/data        what a RUN sees
 //! DIR/mounts/HEX/0/lock        held by the RUN that uses it: shared, or by one alone
 //! DIR/mounts/HEX/0/kept        what of it is in a repository
+//! DIR/mounts/HEX/0/owners      whose its files are, where the kernel does not know (`supervised`)
 //! DIR/mounts/HEX/0/in-use      held by what may still be changing it after that build was killed
 //! DIR/mounts/HEX/1/…           a second one, for sharing=private
 //! ```
@@ -24,8 +25,8 @@ use cache::KeptMount;
 use dockerfile::mount::{Cache, Sharing};
 use dockerfile::{Span, Spanned};
 use layer::TreePath;
-use rootfs::{Root, StubKind, remove_tree};
-use rustix::fs::{FlockOperation, Gid, Mode, Uid, flock};
+use rootfs::{Root, RunRoot, StubKind, keep_owners, remove_tree};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::mounts::Mounting;
@@ -189,9 +190,23 @@ impl CacheLock {
         self.directory.join("in-use")
     }
 
+    /// Keeps what was said of its files in a RUN that has ended.
+    pub(super) fn keep_owners(&self, root: &RunRoot) -> Result<()> {
+        let RunRoot::Described { owners, .. } = root else { return Ok(()) };
+        keep_owners(owners, &self.data(), &self.owners()).during(self.owners().display())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn owners(&self) -> PathBuf {
+        self.directory.join("owners")
+    }
+
     /// What is to be mounted: all of it, or a directory in it. Links lead nowhere outside.
     pub(super) fn path(&self, below: &str) -> Result<PathBuf> {
-        let data = self.directory.join("data");
+        let data = self.data();
         let path = TreePath::root().join_clean(below)?;
         if path.is_root() {
             return Ok(data);
@@ -211,6 +226,7 @@ impl CacheLock {
 
     fn take(around: &Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
         let taken = Self::take_one(around, request)?;
+        around.engine.ownership()?.recall(&taken.data(), &taken.owners()).during(taken.owners().display())?;
         // Of several private ones the first is kept.
         if let Some(mounts) = &around.engine.kept_mounts
             && taken.directory == request.home.join("0")
@@ -316,12 +332,8 @@ fn fill(around: &Surroundings<'_>, request: &CacheRequest, directory: &Path) -> 
         return Err(Error::new(format!("\"{path}\" is a file, and a cache is a directory")));
     }
     let Look { mode, owner } = request.look;
-    if let Some((uid, gid)) = owner {
-        rustix::fs::chown(&fresh, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).during(during())?;
-    }
-    if let Some(mode) = mode.or(request.seed.is_none().then_some(0o755)) {
-        rustix::fs::chmod(&fresh, Mode::from_raw_mode(mode & 0o7777)).during(during())?;
-    }
+    let mode = mode.or(request.seed.is_none().then_some(0o755));
+    engine.ownership()?.give(&fresh, owner, mode).during(during())?;
     std::fs::rename(&fresh, &data).during(during())
 }
 

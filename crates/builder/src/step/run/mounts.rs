@@ -11,7 +11,7 @@ use dockerfile::instruction::Run;
 use dockerfile::mount::{Bind, Cache, Secret as SecretFlag, Ssh, Tmpfs};
 use dockerfile::{Escape, MountFlag, Spanned};
 use layer::{Tree, TreePath};
-use rootfs::{Stub, StubKind, remove_tree};
+use rootfs::{RunRoot, Stub, StubKind, remove_tree};
 use sandbox::{Mount, Secret, Writes};
 
 use super::agent::Agent;
@@ -32,7 +32,7 @@ pub(super) struct Mounts {
     /// Variables besides those of the stage; they go over those.
     pub(super) env: Vec<(String, OsString)>,
     /// Held until the process is gone.
-    _caches: Vec<CacheLock>,
+    caches: Vec<CacheLock>,
     _agents: Vec<Agent>,
     _scratch: Vec<Scratch>,
 }
@@ -134,7 +134,12 @@ impl Mounts {
                 }
             });
         }
-        Ok(Mounts { stubs: places.stubs, mounts, env, _caches: caches, _agents: agents, _scratch: scratch })
+        Ok(Mounts { stubs: places.stubs, mounts, env, caches, _agents: agents, _scratch: scratch })
+    }
+
+    /// Keeps what was said of the files in caches, for those who use them later.
+    pub(super) fn keep_owners(&self, root: &RunRoot) -> Result<()> {
+        self.caches.iter().try_for_each(|cache| cache.keep_owners(root))
     }
 }
 
