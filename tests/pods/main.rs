@@ -107,6 +107,7 @@ fn main() -> Result<ExitCode> {
         trial("the calls of a command", traced),
         trial("several builds in one container", several),
         trial("owners in a cache mount", owners_in_a_cache),
+        trial("stages side by side", side_by_side),
     ];
     for pod in PODS {
         if !pod.is_possible()? {
@@ -508,6 +509,35 @@ fn owners_in_a_cache(fixture: &Fixture) -> Result<()> {
     for line in expected.iter().chain(&["secret is 0 1000:50"]) {
         ensure!(built.stderr.contains(line), "{line} is not in\n{}", built.stderr);
     }
+    is_clean(&container.volume().join("work"))
+}
+
+/// Two stages that wait for each other by a cache mount that both see. Each has owners of its own, and knows those of the
+/// files of a third that it sees.
+fn side_by_side(fixture: &Fixture) -> Result<()> {
+    let container = fixture.container(RESTRICTED)?;
+    let half = |name: &str, other: &str, user: u32| {
+        format!(
+            "FROM {} AS {name}\nRUN --mount=type=cache,target=/c --mount=from=seed,target=/seed touch /c/{name} /{name}; \\\n  \
+             chown {user}:{user} /{name}; for i in $(seq 300); do [ -e /c/{other} ] && break; sleep 0.1; done; \\\n  \
+             stat -c '%n is of %u:%g' /{name} /c/{other}; stat -c '{name} sees %u:%g %a' /seed/of-7\n",
+            fixture.base
+        )
+    };
+    let base = &fixture.base;
+    let seed = format!("FROM {base} AS seed\nRUN touch /of-7 && chown 7:8 /of-7 && chmod 4511 /of-7\n");
+    let end = format!("FROM {base}\nCOPY --from=one /one /\nCOPY --from=two /two /\n");
+    let text = [seed, half("one", "two", 11), half("two", "one", 22), end].concat();
+    fs::write(container.volume().join("context/Dockerfile"), text)?;
+    let built = run(&container, &(fixture.build("side") + " --jobs 2"))?.success()?;
+    for line in ["/one is of 11:11", "/two is of 22:22", "one sees 7:8 4511", "two sees 7:8 4511"] {
+        ensure!(built.stderr.contains(line), "{line} is not in\n{}", built.stderr);
+    }
+    ensure!(
+        built.stderr.contains("/c/two is of") && built.stderr.contains("/c/one is of"),
+        "{}",
+        built.stderr
+    );
     is_clean(&container.volume().join("work"))
 }
 

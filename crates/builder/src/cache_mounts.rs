@@ -55,6 +55,9 @@ pub struct CacheMountsOptions {
 
 /// The file that says what of a mount is where.
 const KEPT: &str = "kept";
+/// The file that says whose a mount's files are, where the kernel does not know. Also what files that are shown have beside
+/// them, as an extension.
+pub(crate) const OWNERS: &str = "owners";
 
 /// One that is not changed is kept again when it is a quarter of its time old, so that it does not grow old.
 const REFRESH: u64 = 4;
@@ -165,6 +168,7 @@ impl<'a> KeptMounts<'a> {
     pub(crate) fn fetch(
         &self,
         engine: &Engine<'_>,
+        ownership: &Ownership,
         name: &MountName,
         into: &Path,
     ) -> Result<Option<Fetched>> {
@@ -174,8 +178,10 @@ impl<'a> KeptMounts<'a> {
             }
             let fetched = engine.timings.measure("fetch cache mounts", || {
                 // One that was replaced while it was fetched is fetched as it is now.
-                match self.fetch_from(engine, place, name, into) {
-                    Err(Failure { is_gone: true, .. }) => self.fetch_from(engine, place, name, into),
+                match self.fetch_from(engine, ownership, place, name, into) {
+                    Err(Failure { is_gone: true, .. }) => {
+                        self.fetch_from(engine, ownership, place, name, into)
+                    }
                     outcome => outcome,
                 }
             });
@@ -203,6 +209,7 @@ impl<'a> KeptMounts<'a> {
     fn fetch_from(
         &self,
         engine: &Engine<'_>,
+        ownership: &Ownership,
         place: &Place,
         name: &MountName,
         into: &Path,
@@ -227,7 +234,7 @@ impl<'a> KeptMounts<'a> {
         let blob = Interruptible { inner: blob, cancel: engine.cancel() };
         clear(into)?;
         let root = Root::open(into)?;
-        let mut limited = Limited { inner: Applier::new(&root, engine.ownership()?), left: limit };
+        let mut limited = Limited { inner: Applier::new(&root, ownership.clone()), left: limit };
         let compression = kept.layer.media_type.layer_compression().unwrap_or(Compression::Zstd);
         let read = read_layer(blob, compression, &mut limited);
         if !matches!(&read, Ok(index) if index.diff_id == kept.diff_id) {
@@ -247,8 +254,8 @@ impl<'a> KeptMounts<'a> {
     }
 
     /// Notes beside a mount that was fetched where it is from; its directory has its place now.
-    pub(crate) fn fetched(&self, engine: &Engine<'_>, directory: &Path, fetched: Fetched) -> Result<()> {
-        let look = Whole::new(directory, KeptMount::DIRECTORY, engine.ownership()?)?.look()?;
+    pub(crate) fn fetched(&self, ownership: &Ownership, directory: &Path, fetched: Fetched) -> Result<()> {
+        let look = Whole::new(directory, KeptMount::DIRECTORY, ownership.clone())?.look()?;
         let kept =
             Kept { fingerprint: hex(&look), places: BTreeSet::from([fetched.place]), used: fetched.used };
         Ok(kept.write(directory)?)
@@ -263,7 +270,7 @@ impl<'a> KeptMounts<'a> {
         let keeper = Keeper {
             options: self.options.clone(),
             to: self.places(engine).to.clone(),
-            ownership: engine.ownership()?,
+            ownership: engine.new_ownership()?,
             store: engine.store().clone(),
             runtime: engine.runtime.clone(),
             report: engine.options.report.clone(),
@@ -327,6 +334,7 @@ impl Keeper {
             self.report.event(Event::Note(text));
             return Ok(());
         };
+        self.ownership.recall(&directory.join(KeptMount::DIRECTORY), &directory.join(OWNERS))?;
         let whole = Whole::new(directory, KeptMount::DIRECTORY, self.ownership.clone())?;
         let look = whole.look()?;
         let mut kept =

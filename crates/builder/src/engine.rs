@@ -62,8 +62,6 @@ pub(crate) struct Engine<'a> {
     /// Repositories that are here.
     pub(crate) checkouts: Mutex<Vec<(GitUrl, Arc<DirectorySource>)>>,
     scratch: AtomicUsize,
-    /// What the kernel does not keep of the files that RUNs see, for isolations that want it so.
-    owners: Shared,
     /// What the mounts of RUNs share.
     pub(crate) mounting: Mounting,
     /// Results of earlier builds, if they are kept.
@@ -131,7 +129,6 @@ impl<'a> Engine<'a> {
             unpacked: Mutex::default(),
             checkouts: Mutex::default(),
             scratch: AtomicUsize::new(0),
-            owners: Shared::default(),
             mounting: Mounting::new(&options.secrets),
             layer_cache,
             kept_mounts: options.cache_mounts.as_ref().map(KeptMounts::new),
@@ -219,16 +216,16 @@ impl<'a> Engine<'a> {
         };
         let directory = self.scratch_directory("stage")?.join("files");
         let made = match below {
-            Some(snapshot) => Workspace::create_on(&directory, snapshot, self.ownership()?),
-            None => Workspace::create(&directory, shape, self.ownership()?),
+            Some(snapshot) => Workspace::create_on(&directory, snapshot, self.new_ownership()?),
+            None => Workspace::create(&directory, shape, self.new_ownership()?),
         };
         made.during("work directory")
     }
 
-    /// Who keeps the owners of what RUNs see.
-    pub(crate) fn ownership(&self) -> Result<Ownership> {
+    /// Who keeps the owners of what RUNs see: the kernel, or a table that says nothing yet.
+    pub(crate) fn new_ownership(&self) -> Result<Ownership> {
         Ok(match self.isolation()?.shape() {
-            RootShape::Described => Ownership::Table(self.owners.clone()),
+            RootShape::Described => Ownership::Table(Shared::default()),
             RootShape::Stacked | RootShape::InPlace => Ownership::Kernel,
         })
     }

@@ -32,7 +32,7 @@ impl Family {
     pub(crate) fn new(options: &Options, platforms: &[Platform]) -> Result<Self> {
         let store = Store::open(&options.work_dir.path().join("store")).during("work directory")?;
         Ok(Family {
-            jobs: Jobs::new(options.jobs()),
+            jobs: Jobs::new(options.jobs),
             store,
             steps: Once::default(),
             made: Mutex::default(),

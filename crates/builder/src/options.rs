@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dockerfile::NamedContext;
 use layer::TreePath;
 use oci::{Compression, Platform};
-use sandbox::{Cancel, Isolation, RootShape, Secret};
+use sandbox::{Cancel, Isolation, Secret};
 
 use crate::cache_mounts::CacheMountsOptions;
 use crate::event::Report;
@@ -85,17 +85,6 @@ pub struct Options {
     pub report: Arc<dyn Report>,
     /// What ends the build early.
     pub cancel: Cancel,
-}
-
-impl Options {
-    /// How many stages are built at once here. What is said of files that the kernel does not hold is in one table,
-    /// which a RUN takes away and brings back.
-    pub(crate) fn jobs(&self) -> NonZeroUsize {
-        match &self.isolation {
-            Ok(isolation) if isolation.shape() == RootShape::Described => NonZeroUsize::MIN,
-            _ => self.jobs,
-        }
-    }
 }
 
 impl fmt::Debug for Options {

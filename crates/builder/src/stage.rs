@@ -11,7 +11,7 @@ use cache::Key;
 use layer::{
     Change, FilesOnly, Kind, LayerIndex, Metadata, ReadError, Sink, Tree, TreePath, discard, read_layer,
 };
-use rootfs::Workspace;
+use rootfs::{Ownership, Workspace};
 
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -198,6 +198,11 @@ impl Stage {
             self.unpack(engine)?;
         }
         Ok(self.workspace.as_mut().expect("it was made just now"))
+    }
+
+    /// Who keeps the owners of its files, once it is unpacked.
+    pub(crate) fn ownership(&self) -> Ownership {
+        self.workspace.as_ref().map_or(Ownership::Kernel, |workspace| workspace.ownership().clone())
     }
 
     fn unpack(&mut self, engine: &Engine) -> Result<()> {

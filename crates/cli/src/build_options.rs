@@ -13,7 +13,7 @@ use builder::{
     Provenance, Report as _, TreePath, Warning, WorkDir,
 };
 use oci::{Compression, Platform, Reference};
-use sandbox::{Cancel, Choice, Isolation, RootShape};
+use sandbox::{Cancel, Choice, Isolation};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -121,14 +121,6 @@ pub(crate) fn prepare(
     let path = dockerfile.path.display().to_string();
     terminal.show_source(Source { path, text: dockerfile.text.clone() });
     let epoch = environment::source_date_epoch(&build_args)?.or(args.reproducible.then_some(0));
-    if args.jobs.is_some_and(|jobs| jobs.get() > 1)
-        && let Ok(isolation) = &isolation
-        && isolation.shape() == RootShape::Described
-    {
-        let text =
-            format!("--jobs: with the isolation {}, stages are built one after the other", isolation.name());
-        terminal.event(Warning::new(text).into());
-    }
     let mut targets = args.targets().into_iter();
     let cache = layer_cache::options(args, &destinations)?;
     for text in cache.warnings {

@@ -40,7 +40,7 @@ impl Ownership {
         }
     }
 
-    /// Takes up what `file` says of a directory and all that is in it, but for what is known already.
+    /// Takes up what `file` says of a directory and all that is in it.
     pub fn recall(&self, directory: &Path, file: &Path) -> io::Result<()> {
         let Ownership::Table(shared) = self else { return Ok(()) };
         let kept = Kept::load(file)?;
@@ -48,20 +48,28 @@ impl Ownership {
             return Ok(());
         }
         each(directory, |stat| {
-            let mut table = shared.table();
-            if let Some(entry) = kept.get(version(stat))
-                && table.get(stat.identity()).is_none()
-            {
-                table.change(stat.identity(), |new| *new = entry.clone());
+            if let Some(entry) = kept.get(version(stat)) {
+                shared.table().change(stat.identity(), |new| *new = entry.clone());
             }
         })
     }
+
+    /// Keeps in `file` what is said of a directory and all that is in it. What others have kept there stays, where it still
+    /// holds.
+    pub fn keep(&self, directory: &Path, file: &Path) -> io::Result<()> {
+        match self {
+            Ownership::Kernel => Ok(()),
+            Ownership::Table(shared) => keep(&shared.table(), directory, file),
+        }
+    }
 }
 
-/// Keeps in `file` what the table that was saved at `table` says of a directory and all that is in it. What others have
-/// kept there stays, where it still holds.
+/// As [`Ownership::keep`], for a table that was saved at `table`.
 pub fn keep_owners(table: &Path, directory: &Path, file: &Path) -> io::Result<()> {
-    let table = Table::load(table)?;
+    keep(&Table::load(table)?, directory, file)
+}
+
+fn keep(table: &Table, directory: &Path, file: &Path) -> io::Result<()> {
     let mut lock = file.as_os_str().to_owned();
     lock.push(".lock");
     let lock = File::create(lock)?;
@@ -69,7 +77,8 @@ pub fn keep_owners(table: &Path, directory: &Path, file: &Path) -> io::Result<()
     let before = Kept::load(file).unwrap_or_default();
     let mut kept = Kept::default();
     each(directory, |stat| {
-        if let Some(entry) = table.get(stat.identity()).or_else(|| before.get(version(stat))) {
+        // Whoever has kept it last knew the file as it is.
+        if let Some(entry) = before.get(version(stat)).or_else(|| table.get(stat.identity())) {
             kept.insert(version(stat), entry.clone());
         }
     })?;

@@ -435,6 +435,11 @@ impl Workspace {
         }
     }
 
+    /// Who keeps the owners of its files.
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
     /// Opens a regular file of the tree for reading: the topmost directory that has it.
     pub fn open_file(&self, path: &TreePath) -> io::Result<File> {
         for root in self.below()? {

@@ -25,13 +25,13 @@ use cache::KeptMount;
 use dockerfile::mount::{Cache, Sharing};
 use dockerfile::{Span, Spanned};
 use layer::TreePath;
-use rootfs::{Root, RunRoot, StubKind, keep_owners, remove_tree};
+use rootfs::{Ownership, Root, RunRoot, StubKind, keep_owners, remove_tree};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::mounts::Mounting;
 use super::shown::write_out;
-use crate::cache_mounts::{KeptMounts, MountName};
+use crate::cache_mounts::{KeptMounts, MountName, OWNERS};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::event::Warning;
@@ -151,6 +151,7 @@ impl CacheLock {
     /// wait for each other. Tells for each request which lock is its.
     pub(super) fn take_all(
         around: &Surroundings<'_>,
+        ownership: &Ownership,
         requests: Vec<CacheRequest>,
     ) -> Result<(Vec<CacheLock>, Vec<usize>)> {
         let mut order: Vec<usize> = (0..requests.len()).collect();
@@ -173,7 +174,8 @@ impl CacheLock {
             of_request[number] = match known {
                 Some((_, lock)) => lock,
                 None => {
-                    let lock = Self::take(around, request).map_err(|error| located(request.span, error))?;
+                    let lock = Self::take(around, ownership, request)
+                        .map_err(|error| located(request.span, error))?;
                     locks.push(lock);
                     locks.len() - 1
                 }
@@ -197,11 +199,11 @@ impl CacheLock {
     }
 
     fn data(&self) -> PathBuf {
-        self.directory.join("data")
+        self.directory.join(KeptMount::DIRECTORY)
     }
 
     fn owners(&self) -> PathBuf {
-        self.directory.join("owners")
+        self.directory.join(OWNERS)
     }
 
     /// What is to be mounted: all of it, or a directory in it. Links lead nowhere outside.
@@ -224,9 +226,9 @@ impl CacheLock {
         }
     }
 
-    fn take(around: &Surroundings<'_>, request: &CacheRequest) -> Result<Self> {
+    fn take(around: &Surroundings<'_>, ownership: &Ownership, request: &CacheRequest) -> Result<Self> {
         let taken = Self::take_one(around, request)?;
-        around.engine.ownership()?.recall(&taken.data(), &taken.owners()).during(taken.owners().display())?;
+        ownership.recall(&taken.data(), &taken.owners()).during(taken.owners().display())?;
         // Of several private ones the first is kept.
         if let Some(mounts) = &around.engine.kept_mounts
             && taken.directory == request.home.join("0")
@@ -318,23 +320,27 @@ fn fill(around: &Surroundings<'_>, request: &CacheRequest, directory: &Path) -> 
     remove_tree(&fresh).during(during())?;
     DirBuilder::new().mode(0o755).create(&fresh).during(during())?;
     let engine = around.engine;
+    let ownership = engine.new_ownership()?;
+    let keep = || ownership.keep(&data, &directory.join(OWNERS)).during(during());
     if let Some(mounts) = &engine.kept_mounts
-        && let Some(fetched) = mounts.fetch(engine, &request.name, &fresh)?
+        && let Some(fetched) = mounts.fetch(engine, &ownership, &request.name, &fresh)?
     {
         // Its own mode and owner are those that it had.
         std::fs::rename(fresh.join(KeptMount::DIRECTORY), &data).during(during())?;
         remove_tree(&fresh).during(during())?;
-        return mounts.fetched(engine, directory, fetched);
+        keep()?;
+        return mounts.fetched(&ownership, directory, fetched);
     }
     if let Some((from, path)) = &request.seed
-        && write_out(around, Some(from), path, &fresh)? == StubKind::File
+        && write_out(around, &ownership, Some(from), path, &fresh)? == StubKind::File
     {
         return Err(Error::new(format!("\"{path}\" is a file, and a cache is a directory")));
     }
     let Look { mode, owner } = request.look;
     let mode = mode.or(request.seed.is_none().then_some(0o755));
-    engine.ownership()?.give(&fresh, owner, mode).during(during())?;
-    std::fs::rename(&fresh, &data).during(during())
+    ownership.give(&fresh, owner, mode).during(during())?;
+    std::fs::rename(&fresh, &data).during(during())?;
+    keep()
 }
 
 /// Opens a file to be locked. Its time says when the cache was last used.

@@ -11,7 +11,7 @@ use dockerfile::instruction::Run;
 use dockerfile::mount::{Bind, Cache, Secret as SecretFlag, Ssh, Tmpfs};
 use dockerfile::{Escape, MountFlag, Spanned};
 use layer::{Tree, TreePath};
-use rootfs::{RunRoot, Stub, StubKind, remove_tree};
+use rootfs::{Ownership, RunRoot, Stub, StubKind, remove_tree};
 use sandbox::{Mount, Secret, Writes};
 
 use super::agent::Agent;
@@ -67,6 +67,8 @@ enum What {
 /// Collects the mounts of one RUN.
 struct Collector<'a, 'b> {
     around: &'a Surroundings<'b>,
+    /// Who keeps the owners of what the RUN sees.
+    ownership: Ownership,
     working_dir: TreePath,
     wanted: Vec<Wanted>,
     requests: Vec<CacheRequest>,
@@ -81,6 +83,7 @@ impl Mounts {
         let engine = around.engine;
         let mut collector = Collector {
             working_dir: stage.working_dir()?,
+            ownership: stage.ownership(),
             around,
             wanted: Vec::new(),
             requests: Vec::new(),
@@ -91,10 +94,10 @@ impl Mounts {
         for flag in &run.mounts {
             collector.collect(flag, stage).map_err(|error| located(flag.span, error))?;
         }
-        let Collector { around, mut wanted, requests, scratch, env, agents, .. } = collector;
+        let Collector { around, ownership, mut wanted, requests, scratch, env, agents, .. } = collector;
         // What lies in another mount comes after it.
         wanted.sort_by(|a, b| a.target.cmp(&b.target));
-        let (caches, order) = CacheLock::take_all(around, requests)?;
+        let (caches, order) = CacheLock::take_all(around, &ownership, requests)?;
 
         let mut places = Places::new(tree);
         for directory in ["proc", "sys", "dev"] {
@@ -171,7 +174,7 @@ impl Collector<'_, '_> {
     }
 
     fn bind(&mut self, flag: &MountFlag, bind: Bind) -> Result<()> {
-        let (source, kind) = show(self.around, from(flag), &bind.source)?;
+        let (source, kind) = show(self.around, &self.ownership, from(flag), &bind.source)?;
         let writes = match bind.writable {
             true => {
                 let scratch = self.around.engine.scratch_directory("writes")?;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use dockerfile::Spanned;
 use dockerfile::graph::Origin;
 use layer::{Content, Sink, TreePath};
-use rootfs::{Applier, Root, StubKind};
+use rootfs::{Applier, Ownership, Root, StubKind};
 
+use crate::cache_mounts::OWNERS;
 use crate::copy::{FoundKind, Opened, Source, TreeSource, not_found};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -19,7 +20,16 @@ use crate::stage::Files;
 use crate::step::{Place, Surroundings};
 
 /// What was written out already: from where, and which path; without links.
-pub(super) type Shown = HashMap<(Option<Origin>, TreePath), (PathBuf, StubKind)>;
+pub(super) type Shown = HashMap<(Option<Origin>, TreePath), Sight>;
+
+/// What can be mounted.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    path: PathBuf,
+    kind: StubKind,
+    /// The directory that it was written to. Whose its files are is kept beside it.
+    written: Option<PathBuf>,
+}
 
 /// The name under which a single file is written.
 const FILE: &[u8] = b"file";
@@ -27,27 +37,28 @@ const FILE: &[u8] = b"file";
 /// Where `path` of `from` (the context if there is none) can be mounted from, and what it is.
 pub(super) fn show(
     around: &Surroundings<'_>,
+    ownership: &Ownership,
     from: Option<&Spanned<String>>,
     path: &str,
 ) -> Result<(PathBuf, StubKind)> {
     let engine = around.engine;
     let path = TreePath::root().join_clean(path)?;
     let key = (around.origin(from)?, path.clone());
-    engine.once.alone(format!("show {key:?}"), || {
+    let Sight { path, kind, written } = engine.once.alone(format!("show {key:?}"), || {
         if let Some(known) = lock(&engine.mounting.shown).get(&key).cloned() {
             return Ok(known);
         }
         let found = show_anew(around, from, &path)?;
         lock(&engine.mounting.shown).insert(key.clone(), found.clone());
-        Ok(found)
-    })
+        Ok::<_, Error>(found)
+    })?;
+    if let Some(directory) = written {
+        ownership.recall(&directory, &directory.with_extension(OWNERS)).during("work directory")?;
+    }
+    Ok((path, kind))
 }
 
-fn show_anew(
-    around: &Surroundings<'_>,
-    from: Option<&Spanned<String>>,
-    path: &TreePath,
-) -> Result<(PathBuf, StubKind)> {
+fn show_anew(around: &Surroundings<'_>, from: Option<&Spanned<String>>, path: &TreePath) -> Result<Sight> {
     let engine = around.engine;
     let as_it_is = match around.place(from)? {
         Place::Directory(source) => {
@@ -57,14 +68,18 @@ fn show_anew(
         Place::Stage(_) => None,
     };
     Ok(match as_it_is {
-        Some((path, true)) => (path, StubKind::Directory),
-        Some((path, false)) => (path, StubKind::File),
+        Some((path, true)) => Sight { path, kind: StubKind::Directory, written: None },
+        Some((path, false)) => Sight { path, kind: StubKind::File, written: None },
         None => {
             let directory = engine.scratch_directory("shown")?.canonicalize().during("work directory")?;
-            match write_out(around, from, path, &directory)? {
-                StubKind::Directory => (directory, StubKind::Directory),
-                StubKind::File => (directory.join("file"), StubKind::File),
-            }
+            let ownership = engine.new_ownership()?;
+            let kind = write_out(around, &ownership, from, path, &directory)?;
+            ownership.keep(&directory, &directory.with_extension(OWNERS)).during("work directory")?;
+            let path = match kind {
+                StubKind::Directory => directory.clone(),
+                StubKind::File => directory.join("file"),
+            };
+            Sight { path, kind, written: Some(directory) }
         }
     })
 }
@@ -72,6 +87,7 @@ fn show_anew(
 /// Writes `path` of `from` to an empty directory: what is in it, if it is a directory, else itself as `file`.
 pub(super) fn write_out(
     around: &Surroundings<'_>,
+    ownership: &Ownership,
     from: Option<&Spanned<String>>,
     path: &TreePath,
     directory: &Path,
@@ -80,7 +96,7 @@ pub(super) fn write_out(
     match around.place(from)? {
         Place::Directory(source) => {
             let work_dir = engine.options.work_dir.path().canonicalize().during("work directory")?;
-            write_source(engine, &*source, path, directory, source.place_of(&work_dir))
+            write_source(engine, ownership, &*source, path, directory, source.place_of(&work_dir))
         }
         Place::Stage(other) => {
             let tree = other.tree(engine)?;
@@ -96,13 +112,14 @@ pub(super) fn write_out(
             };
             let wanted: BTreeSet<TreePath> = wanted.filter(is_file).collect();
             files.prepare(other, engine, &tree, &wanted)?;
-            write_source(engine, &source, path, directory, None)
+            write_source(engine, ownership, &source, path, directory, None)
         }
     }
 }
 
 fn write_source(
     engine: &Engine,
+    ownership: &Ownership,
     source: &dyn Source,
     path: &TreePath,
     directory: &Path,
@@ -125,7 +142,7 @@ fn write_source(
         let mut writer = Writer {
             engine,
             source,
-            sink: Applier::new(&root, engine.ownership()?),
+            sink: Applier::new(&root, ownership.clone()),
             written: HashMap::new(),
             except,
         };
