@@ -52,6 +52,7 @@ impl World {
             journal: Journal::default(),
             gone: Mutex::default(),
             programs: scratch,
+            starter: (0, 0),
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             waiting: AtomicUsize::new(0),

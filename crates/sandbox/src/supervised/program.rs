@@ -53,6 +53,10 @@ pub(super) fn find(
         invoked = format!("/dev/fd/{at}").into_bytes();
         object
     } else {
+        if at != libc::AT_FDCWD && !path.starts_with(b"/") {
+            // As execveat(2) has it.
+            invoked = [format!("/dev/fd/{at}/").as_bytes(), path].concat();
+        }
         caller.object(at, path, last, WHICH)?
     };
     // The kernel names a process after the file of the call, also if that is a script.

@@ -24,10 +24,10 @@ use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpa
 
 use super::area::Kind;
 use super::directories::Directories;
-use super::furnish::{Furnished, Furnisher, Scratch, open};
+use super::furnish::{Furnished, Furnisher, STARTER, Scratch, open};
 use super::journal::Journal;
 use super::machine;
-use super::supervisor::Supervisor;
+use super::supervisor::{Supervisor, identity, stat_of};
 use super::tally::Tally;
 use super::task::{Task, Tasks, lock};
 use super::tracer::Tracer;
@@ -165,6 +165,8 @@ fn supervise(
     // The locks are held to the end.
     let Furnished { areas, table, in_use: _in_use } = furnished;
     set_child_subreaper(Some(rustix::process::Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
+    let starter = open(&scratch.0.join(STARTER))?;
+    let starter = identity(&stat_of(starter.as_fd()).during("look at the starter")?);
     let root = areas.fd(super::area::ROOT).try_clone_to_owned().during("copy a descriptor")?;
     let (ours, theirs) = UnixStream::pair().during("socketpair")?;
     let allowed: Vec<OwnedFd> = areas
@@ -207,6 +209,7 @@ fn supervise(
         journal: Journal::default(),
         gone: Mutex::default(),
         programs: scratch.0.join("programs"),
+        starter,
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         waiting: AtomicUsize::new(0),

@@ -93,17 +93,15 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         Ok(Answer::Value(value)) => listener.answer(call.id, value, 0),
         Ok(Answer::GoOn) => listener.go_on(call.id),
         Ok(Answer::Descriptor { fd, close_on_exec }) => {
-            let together = Together::with(call.task);
-            hand_over(supervisor, call.id, fd, close_on_exec);
-            drop(together);
+            hand_over(supervisor, call, fd, close_on_exec);
             Ok(())
         }
         Ok(Answer::Fifo { fifo, flags, close_on_exec }) => {
-            let (supervisor, id) = (supervisor.clone(), call.id);
+            let (supervisor, call) = (supervisor.clone(), *call);
             std::thread::spawn(move || {
                 match calls::wait_for_fifo(&fifo, flags) {
-                    Ok(fd) => hand_over(&supervisor, id, fd, close_on_exec),
-                    Err(error) => drop(supervisor.listener.answer(id, 0, error.raw_os_error())),
+                    Ok(fd) => hand_over(&supervisor, &call, fd, close_on_exec),
+                    Err(error) => drop(supervisor.listener.answer(call.id, 0, error.raw_os_error())),
                 }
                 supervisor.waiting.fetch_sub(1, Ordering::Relaxed);
             });
@@ -114,10 +112,18 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
     supervisor.tally.end(begin, number, error);
 }
 
-fn hand_over(supervisor: &Supervisor, id: u64, fd: OwnedFd, close_on_exec: bool) {
-    if let Err(error) = supervisor.listener.answer_with(id, fd, close_on_exec) {
-        // It has as many open as it may.
-        let errno = error.raw_os_error().unwrap_or(Errno::MFILE.raw_os_error());
-        let _ = supervisor.listener.answer(id, 0, errno);
-    }
+fn hand_over(supervisor: &Supervisor, call: &Notification, fd: OwnedFd, close_on_exec: bool) {
+    let together = Together::with(call.task);
+    let given = supervisor.listener.give(call.id, fd, close_on_exec);
+    // Before it goes on: it may ask for its processors, and pass them on.
+    drop(together);
+    // If the caller was killed in the meantime, its descriptor went with it.
+    let _ = match given {
+        Ok(number) => supervisor.listener.answer(call.id, number.into(), 0),
+        Err(error) => {
+            // It has as many open as it may.
+            let errno = error.raw_os_error().unwrap_or(Errno::MFILE.raw_os_error());
+            supervisor.listener.answer(call.id, 0, errno)
+        }
+    };
 }

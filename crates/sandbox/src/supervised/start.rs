@@ -28,6 +28,8 @@ const PATH: u64 = TABLE + DATA - PATH_MAX;
 const PATH_MAX: u64 = libc::PATH_MAX as u64;
 /// As many variables as fit into what the kernel takes of a stack of 8 MiB.
 const VARIABLES: usize = 256 * 1024;
+/// Right below the starter there may be what the kernel gives every process. vdso(7)
+const CLEAR: u64 = 2 << 20;
 /// The smallest page of any machine.
 const PAGE: u64 = 4096;
 /// The auxiliary vector has some twenty entries.
@@ -92,8 +94,18 @@ impl Start {
         let value = |kind: u64| vector.iter().find(|[key, _]| *key == kind).map(|[_, value]| *value);
         let page = value(libc::AT_PAGESZ).ok_or(Errno::NOEXEC)?;
         let starter = value(libc::AT_ENTRY).ok_or(Errno::NOEXEC)?.wrapping_sub(CODE);
+        // Another process of the RUN may have been at its memory already.
+        if !page.is_power_of_two() || page < PAGE {
+            return Err(Errno::NOEXEC);
+        }
+        for elf in self.loader.iter().chain([&self.program]).map(|image| &image.elf) {
+            let (begin, end) = elf.extent();
+            if !elf.is_movable && begin < starter.saturating_add(TABLE + DATA + page) && end > starter {
+                return Err(Errno::NOEXEC);
+            }
+        }
 
-        let mut below = Below { next: starter, page };
+        let mut below = Below { next: starter.saturating_sub(CLEAR), page };
         let mut steps = Steps { words: Vec::new(), page };
         let loader = match &self.loader {
             Some(loader) => Some((below.place(&loader.elf)?, &loader.elf)),
@@ -169,7 +181,7 @@ fn read_vector(memory: Memory, stack: u64) -> Result<(u64, Vec<[u64; 2]>), Errno
     Err(Errno::NOEXEC)
 }
 
-/// The memory below the starter, where nothing is yet.
+/// The memory some way below the starter, where nothing is yet.
 struct Below {
     next: u64,
     page: u64,

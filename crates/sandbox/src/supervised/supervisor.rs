@@ -32,6 +32,8 @@ pub(super) struct Supervisor {
     pub(super) gone: Mutex<HashSet<Identity>>,
     /// A directory for links to the starter, by which a process gets its name.
     pub(super) programs: PathBuf,
+    /// The starter.
+    pub(super) starter: Identity,
     /// Who we are, whose every file in the tree is.
     pub(super) uid: u32,
     pub(super) gid: u32,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
@@ -341,6 +342,13 @@ impl<'a> Tracer<'a> {
         self.spaces.insert(process, Space::new(registers.stack()));
         if let Some(Pending { doing: Doing::Exec { path, grant, start, .. }, .. }) = pending {
             let tasks = &self.supervisor.tasks;
+            // Another thread may have written over the name meanwhile.
+            let is_starter = std::fs::metadata(format!("/proc/{process}/exe"))
+                .is_ok_and(|found| (found.dev(), found.ino()) == self.supervisor.starter);
+            if !is_starter {
+                let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+                return go_on(process, 0);
+            }
             tasks.executed(process, by, path, |who| who.execute(&grant));
             let told = tasks.get(process).ok_or(Errno::SRCH).and_then(|task| {
                 start.tell(Memory(process), registers.stack(), &task.credentials())?;

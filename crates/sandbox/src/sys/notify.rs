@@ -99,12 +99,12 @@ impl Listener {
         self.ioctl(libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response).map(drop)
     }
 
-    /// Ends a call with a new descriptor of the caller's, a copy of `fd`. Linux 5.14. Descriptors made with `O_PATH`
-    /// are refused with EBADF. If nothing could be given, `fd` is gone and the call is still to be answered.
+    /// Gives the caller a new descriptor, a copy of `fd`, and returns its number, which the call is to be answered with.
+    /// Linux 5.14. Descriptors made with `O_PATH` are refused with EBADF.
     ///
     /// Ours is closed before the caller goes on: one that writes a program, closes it and starts it would else be
     /// told that the file is busy (ETXTBSY), and the end of a pipe would come late.
-    pub(crate) fn answer_with(&self, id: u64, fd: OwnedFd, close_on_exec: bool) -> io::Result<()> {
+    pub(crate) fn give(&self, id: u64, fd: OwnedFd, close_on_exec: bool) -> io::Result<i32> {
         let mut added = libc::seccomp_notif_addfd {
             id,
             flags: 0,
@@ -112,11 +112,7 @@ impl Listener {
             newfd: 0,
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
-        let number = self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut added)?;
-        drop(fd);
-        // If the caller was killed in the meantime, its descriptor went with it.
-        let _ = self.answer(id, number.into(), 0);
-        Ok(())
+        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut added)
     }
 
     /// Runs the caller on this processor once it is answered, which halves the way there and back. Linux 6.6; without
