@@ -27,7 +27,7 @@ mod workspace;
 mod xattr;
 
 pub use apply::Applier;
-pub use kept_owners::keep_owners;
+pub use kept_owners::OwnersInUse;
 pub use ownership::{Ownership, Shared};
 pub use remove::remove_tree;
 pub use root::{Resolver, Root};

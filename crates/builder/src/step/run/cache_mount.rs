@@ -6,6 +6,7 @@
 //! DIR/mounts/HEX/0/lock        held by the RUN that uses it: shared, or by one alone
 //! DIR/mounts/HEX/0/kept        what of it is in a repository
 //! DIR/mounts/HEX/0/owners      whose its files are, where the kernel does not know (`supervised`)
+//! DIR/mounts/HEX/0/owners.lock held by those who use it with such owners
 //! DIR/mounts/HEX/0/in-use      held by what may still be changing it after that build was killed
 //! DIR/mounts/HEX/1/…           a second one, for sharing=private
 //! ```
@@ -25,7 +26,7 @@ use cache::KeptMount;
 use dockerfile::mount::{Cache, Sharing};
 use dockerfile::{Span, Spanned};
 use layer::TreePath;
-use rootfs::{Ownership, Root, RunRoot, StubKind, keep_owners, remove_tree};
+use rootfs::{OwnersInUse, Ownership, Root, RunRoot, StubKind, remove_tree};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -143,6 +144,8 @@ fn home(engine: &Engine, key: &str, span: Span) -> Result<PathBuf> {
 /// A cache that is ours to use until this is dropped.
 pub(super) struct CacheLock {
     directory: PathBuf,
+    /// Whose its files are, where the kernel does not know.
+    owners: Option<OwnersInUse>,
     _lock: File,
 }
 
@@ -194,16 +197,16 @@ impl CacheLock {
 
     /// Keeps what was said of its files in a RUN that has ended.
     pub(super) fn keep_owners(&self, root: &RunRoot) -> Result<()> {
-        let RunRoot::Described { owners, .. } = root else { return Ok(()) };
-        keep_owners(owners, &self.data(), &self.owners()).during(self.owners().display())
+        match (root, &self.owners) {
+            (RunRoot::Described { owners: table, .. }, Some(owners)) => {
+                owners.keep(table).during(self.directory.join(OWNERS).display())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn data(&self) -> PathBuf {
         self.directory.join(KeptMount::DIRECTORY)
-    }
-
-    fn owners(&self) -> PathBuf {
-        self.directory.join(OWNERS)
     }
 
     /// What is to be mounted: all of it, or a directory in it. Links lead nowhere outside.
@@ -227,8 +230,14 @@ impl CacheLock {
     }
 
     fn take(around: &Surroundings<'_>, ownership: &Ownership, request: &CacheRequest) -> Result<Self> {
-        let taken = Self::take_one(around, request)?;
-        ownership.recall(&taken.data(), &taken.owners()).during(taken.owners().display())?;
+        let mut taken = Self::take_one(around, request)?;
+        let owners = taken.directory.join(OWNERS);
+        taken.owners = OwnersInUse::begin(ownership, &taken.data(), &owners).during(owners.display())?;
+        if taken.owners.as_ref().is_some_and(OwnersInUse::is_unknown) {
+            // So it was made, unless a RUN that was killed has changed that.
+            let Look { mode, owner } = request.look;
+            ownership.give(&taken.data(), owner, mode).during(taken.data().display())?;
+        }
         // Of several private ones the first is kept.
         if let Some(mounts) = &around.engine.kept_mounts
             && taken.directory == request.home.join("0")
@@ -250,7 +259,7 @@ impl CacheLock {
                     let exclusive = FlockOperation::NonBlockingLockExclusive;
                     if try_lock(&lock, exclusive)? && try_lock(&in_use, exclusive)? {
                         fill(around, request, &directory)?;
-                        return Ok(CacheLock { directory, _lock: lock });
+                        return Ok(CacheLock { directory, owners: None, _lock: lock });
                     }
                 }
                 unreachable!("there are more numbers than builds")
@@ -288,7 +297,7 @@ impl CacheLock {
             wait(&in_use, operation, &|| false)?;
             drop(in_use);
             if data.is_dir() {
-                return Ok(CacheLock { directory, _lock: lock });
+                return Ok(CacheLock { directory, owners: None, _lock: lock });
             }
             // One that is made is nobody else's yet. Of several that come for it, one makes it and may use it at once, and
             // then the others need not have it alone; flock(2) takes from who asks in vain what it had.
@@ -321,14 +330,16 @@ fn fill(around: &Surroundings<'_>, request: &CacheRequest, directory: &Path) -> 
     DirBuilder::new().mode(0o755).create(&fresh).during(during())?;
     let engine = around.engine;
     let ownership = engine.new_ownership()?;
-    let keep = || ownership.keep(&data, &directory.join(OWNERS)).during(during());
+    // Before it has its place, so that no kill comes between, and after it, which changes it itself once more.
+    let keep = |data: &Path| ownership.keep(data, &directory.join(OWNERS)).during(during());
     if let Some(mounts) = &engine.kept_mounts
         && let Some(fetched) = mounts.fetch(engine, &ownership, &request.name, &fresh)?
     {
         // Its own mode and owner are those that it had.
+        keep(&fresh.join(KeptMount::DIRECTORY))?;
         std::fs::rename(fresh.join(KeptMount::DIRECTORY), &data).during(during())?;
+        keep(&data)?;
         remove_tree(&fresh).during(during())?;
-        keep()?;
         return mounts.fetched(&ownership, directory, fetched);
     }
     if let Some((from, path)) = &request.seed
@@ -339,8 +350,9 @@ fn fill(around: &Surroundings<'_>, request: &CacheRequest, directory: &Path) -> 
     let Look { mode, owner } = request.look;
     let mode = mode.or(request.seed.is_none().then_some(0o755));
     ownership.give(&fresh, owner, mode).during(during())?;
+    keep(&fresh)?;
     std::fs::rename(&fresh, &data).during(during())?;
-    keep()
+    keep(&data)
 }
 
 /// Opens a file to be locked. Its time says when the cache was last used.
