@@ -21,7 +21,16 @@ use crate::security::RESTRICTED;
 /// What is not one of the images that Dockerfiles know.
 const DEBIAN: Debian<'_> = Debian {
     name: "programs",
-    packages: &["ca-certificates", "gcc", "libc6-dev", "musl-tools", "rpm", "systemd-standalone-sysusers"],
+    packages: &[
+        "ca-certificates",
+        "createrepo-c",
+        "dnf",
+        "gcc",
+        "libc6-dev",
+        "musl-tools",
+        "rpm",
+        "systemd-standalone-sysusers",
+    ],
     downloads: &[],
 };
 

@@ -124,6 +124,15 @@ pub struct Debian<'a> {
     pub downloads: &'a [(&'a str, &'a [&'a str])],
 }
 
+impl Debian<'_> {
+    /// Its packages, a line for those that are in it and one for each folder of files.
+    fn list(&self) -> String {
+        let folders =
+            self.downloads.iter().map(|(name, packages)| format!("{name}: {}\n", packages.join(" ")));
+        std::iter::once(self.packages.join(" ") + "\n").chain(folders).collect()
+    }
+}
+
 /// The base of the real-world tests: apt and certificates, as `debian:bookworm-slim` has.
 pub const SLIM: Debian<'_> = Debian { name: "slim", packages: &["ca-certificates"], downloads: &[] };
 
@@ -131,13 +140,16 @@ pub const SLIM: Debian<'_> = Debian { name: "slim", packages: &["ca-certificates
 /// kept, so that it is made once.
 pub fn debian(base: Debian<'_>) -> Result<PathBuf> {
     let archive = cache_folder()?.join(format!("debian-{}.tar", base.name));
-    if archive.is_file() {
+    // An archive with other packages is an older one.
+    let (list, packages) = (archive.with_extension("packages"), base.list());
+    let is_made = || archive.is_file() && fs::read_to_string(&list).is_ok_and(|found| found == packages);
+    if is_made() {
         return Ok(archive);
     }
     // Several tests may want it at the same time: the first one makes it, the others wait.
     let lock = fs::File::create(archive.with_extension("lock"))?;
     lock.lock()?;
-    if archive.is_file() {
+    if is_made() {
         return Ok(archive);
     }
     let part = archive.with_extension("part.tar");
@@ -164,6 +176,7 @@ pub fn debian(base: Debian<'_>) -> Result<PathBuf> {
     command.arg(codename()?).arg(&part).args(&sources);
     output(&mut command).context("mmdebstrap")?;
     fs::rename(&part, &archive)?;
+    fs::write(&list, packages)?;
     Ok(archive)
 }
 
