@@ -15,16 +15,16 @@ const PROGRAM_HEADER: usize = 56;
 /// No program is known to have more to be loaded.
 const SEGMENTS: usize = 64;
 /// `ET_EXEC`, `ET_DYN`.
-const FIXED: u64 = 2;
-const MOVABLE: u64 = 3;
+pub(super) const FIXED: u64 = 2;
+pub(super) const MOVABLE: u64 = 3;
 /// Types of program headers.
-const PT_LOAD: u64 = 1;
+pub(super) const PT_LOAD: u64 = 1;
 const PT_INTERP: u64 = 3;
-const PT_GNU_STACK: u64 = 0x6474_e551;
+pub(super) const PT_GNU_STACK: u64 = 0x6474_e551;
 /// Flags of program headers.
-const PF_X: u64 = 1;
-const PF_W: u64 = 2;
-const PF_R: u64 = 4;
+pub(super) const PF_X: u64 = 1;
+pub(super) const PF_W: u64 = 2;
+pub(super) const PF_R: u64 = 4;
 
 /// A program, or a loader of programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,29 @@ fn loader(file: &File, header: &[u8]) -> Result<Vec<u8>, Errno> {
     file.read_exact_at(&mut path, number(header, 8, 8)?).map_err(|_| Errno::NOEXEC)?;
     path.truncate(path.iter().position(|&byte| byte == 0).ok_or(Errno::NOEXEC)?);
     Ok(path)
+}
+
+/// The beginning of a program of ours, up to where its code is. Of each program header: type, flags, where it is in the file,
+/// its address, and its lengths in the file and in memory.
+pub(super) fn beginning(kind: u64, entry: u64, headers: &[[u64; 6]]) -> Vec<u8> {
+    const HEADER: u64 = 64;
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    let mut push = |number: u64, length: usize| bytes.extend(&number.to_le_bytes()[..length]);
+    push(kind, 2);
+    push(machine::ELF_MACHINE.into(), 2);
+    push(1, 4);
+    [entry, HEADER, 0].into_iter().for_each(|number| push(number, 8));
+    push(0, 4);
+    let count = headers.len() as u64;
+    [HEADER, PROGRAM_HEADER as u64, count, 0, 0, 0].into_iter().for_each(|number| push(number, 2));
+    for &[kind, flags, offset, address, in_file, in_memory] in headers {
+        push(kind, 4);
+        push(flags, 4);
+        let rest = [offset, address, address, in_file, in_memory, machine::PAGE_MAX];
+        rest.into_iter().for_each(|number| push(number, 8));
+    }
+    bytes
 }
 
 /// Reads the beginning of a file, as much as there is.

@@ -24,6 +24,7 @@ use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpa
 
 use super::area::Kind;
 use super::directories::Directories;
+use super::elf::{self, PF_R, PF_X, PT_LOAD};
 use super::furnish::{Furnished, Furnisher, STARTER, Scratch, open};
 use super::journal::Journal;
 use super::machine;
@@ -129,27 +130,9 @@ fn smallest_program() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     let code = machine::EXIT_7;
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(16, 0);
-    for half in [2, machine::ELF_MACHINE] {
-        bytes.extend(half.to_le_bytes());
-    }
-    bytes.extend(1u32.to_le_bytes());
-    for address in [BASE + HEADERS, 64, 0] {
-        bytes.extend(address.to_le_bytes());
-    }
-    bytes.extend(0u32.to_le_bytes());
-    for half in [64u16, 56, 1, 0, 0, 0] {
-        bytes.extend(half.to_le_bytes());
-    }
-    // One segment, to be loaded, to be read and executed.
-    for word in [1u32, 5] {
-        bytes.extend(word.to_le_bytes());
-    }
     let length = HEADERS + code.len() as u64;
-    for address in [0, BASE, BASE, length, length, 0x1000] {
-        bytes.extend(address.to_le_bytes());
-    }
+    let headers = [[PT_LOAD, PF_R | PF_X, 0, BASE, length, length]];
+    let mut bytes = elf::beginning(elf::FIXED, BASE + HEADERS, &headers);
     bytes.extend(code);
     bytes
 }

@@ -16,8 +16,7 @@ use nix::libc;
 use rustix::io::Errno;
 
 use super::credentials::Credentials;
-use super::elf::{Elf, Segment};
-use super::machine;
+use super::elf::{self, Elf, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD, Segment};
 use super::memory::Memory;
 use crate::sys::starter::{self, CODE, GO, Special, TABLE, ZERO};
 
@@ -56,25 +55,14 @@ pub(super) struct Start {
 /// Writes the starter, as a file that can be executed. elf(5)
 pub(super) fn write_starter(path: &Path) -> std::io::Result<()> {
     let code = starter::code();
-    let header = |kind: u32, flags: u32, at: u64, in_file: u64, in_memory: u64| {
-        let words = [at, at, at, in_file, in_memory, machine::PAGE_MAX];
-        let mut header = [kind.to_le_bytes(), flags.to_le_bytes()].concat();
-        header.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        header
-    };
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(16, 0);
-    // A program that can be anywhere, and has no loader.
-    [3, machine::ELF_MACHINE].iter().for_each(|half: &u16| bytes.extend(half.to_le_bytes()));
-    bytes.extend(1u32.to_le_bytes());
-    [CODE, 64, 0].iter().for_each(|word| bytes.extend(word.to_le_bytes()));
-    bytes.extend(0u32.to_le_bytes());
-    [64u16, 56, 3, 0, 0, 0].iter().for_each(|half| bytes.extend(half.to_le_bytes()));
     let length = CODE + code.len() as u64;
-    // To be read and executed; to be read and written, with a byte of its own; and a stack like that.
-    bytes.extend(header(1, 5, 0, length, length));
-    bytes.extend(header(1, 6, TABLE, 1, DATA));
-    bytes.extend(header(0x6474_e551, 6, 0, 0, 0));
+    // A program that can be anywhere, and has no loader: code, and data with a byte of its own.
+    let headers = [
+        [PT_LOAD, PF_R | PF_X, 0, 0, length, length],
+        [PT_LOAD, PF_R | PF_W, TABLE, TABLE, 1, DATA],
+        [PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 0],
+    ];
+    let mut bytes = elf::beginning(elf::MOVABLE, CODE, &headers);
     bytes.extend(code);
     bytes.resize(usize::try_from(TABLE).unwrap_or_default() + 1, 0);
     fs::write(path, bytes)?;
