@@ -96,8 +96,6 @@ impl<'a> Mounts<'a> {
             let top = openat(CWD, &upper, DIRECTORY, Mode::empty()).during(step())?;
             dress(&top, &source.metadata().during(step())?).during(step())?;
             let mounted = mount_overlay(&[source.to_owned()], &upper, &work, *plan);
-            // It has changed the directory, which is to be the root.
-            self.view.be_current()?;
             if mounted.is_ok() {
                 return open(&upper);
             }

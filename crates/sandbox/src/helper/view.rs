@@ -2,15 +2,13 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
-    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount,
-    mount_bind, mount_bind_recursive, mount_change, mount_move, move_mount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    mount_move, unmount,
 };
 
 use super::Helper;
@@ -21,9 +19,6 @@ use crate::job::Root;
 use crate::namespaces::{NamespacesPlan, OverlayPlan};
 use crate::process::{Network, Process};
 use crate::sys;
-
-/// The kernel takes at most a page of mount options, and cuts the rest off without a word.
-const PAGE: usize = 4096;
 
 /// Hidden from the process: a file looks empty, a directory too. Docker's list.
 const MASKED: [&str; 12] = [
@@ -211,11 +206,6 @@ impl View {
             Err(error) => Err(error).during(format_args!("open {path}")),
         }
     }
-
-    /// Makes it the current directory, as it must be to become the root.
-    pub(super) fn be_current(&self) -> Result<(), Failure> {
-        rustix::process::fchdir(&self.0).during("enter the root")
-    }
 }
 
 /// The path that mount(2) takes for an open file, so that nothing is looked up twice.
@@ -259,87 +249,35 @@ pub(super) fn mount_overlay(
     plan: OverlayPlan,
 ) -> Result<(), Failure> {
     let step = || format!("mount an overlay of {} layers on {}", lower.len(), upper.display());
-    // Relative to the directory they share, the paths are short.
-    let paths = lower.iter().map(PathBuf::as_path).chain([upper, work]);
-    let base =
-        common_ancestor(paths).ok_or_else(|| Failure::because(format!("{}: a path is relative", step())))?;
-    std::env::set_current_dir(&base).during(format_args!("enter {}", base.display()))?;
-    let relative = |path: &Path| {
-        let path = path.strip_prefix(&base).expect("the ancestor of all is a prefix of each");
-        if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() }
+    let open = |path: &Path| {
+        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .during(format_args!("open {}", path.display()))
     };
-    let lower: Vec<PathBuf> = lower.iter().map(|path| relative(path)).collect();
-    let (upper, work) = (relative(upper), relative(work));
+    let lowers = lower.iter().map(|path| open(path)).collect::<Result<Vec<OwnedFd>, Failure>>()?;
+    let (upper, work) = (open(upper)?, open(work)?);
+    // The kernel takes at most a page of options, and cuts the rest off without a word. By the numbers of their descriptors
+    // as many layers fit into it as may be mounted, and no name has a comma or a colon.
+    let number = |fd: &OwnedFd| fd.as_raw_fd().to_string();
+    let lowers = lowers.iter().map(number).collect::<Vec<_>>().join(":");
     // Not `redirect_dir=off`: where the module's redirect_always_follow is set, as by default, that means `follow`,
     // which is refused together with `userxattr`.
-    let mut flags: Vec<(&str, &str)> =
-        vec![("index", "off"), ("redirect_dir", "nofollow"), ("metacopy", "off"), ("xino", "off")];
-    flags.extend(plan.user_xattr.then_some(("userxattr", "")));
-    flags.extend(plan.volatile.then_some(("volatile", "")));
-
-    let options = overlay_options(&lower, &upper, &work, &flags);
-    if options.len() < PAGE {
-        let options = CString::new(options).during(step())?;
-        return mount("overlay", &upper, "overlay", MountFlags::empty(), Some(options.as_c_str()))
-            .during(step());
+    let mut options = format!(
+        "lowerdir={lowers},upperdir={},workdir={},index=off,redirect_dir=nofollow,metacopy=off,xino=off",
+        number(&upper),
+        number(&work)
+    );
+    if plan.user_xattr {
+        options.push_str(",userxattr");
     }
-    // Linux 6.7 takes the layers one by one.
-    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).during(step())?;
-    for path in &lower {
-        fsconfig_set_string(&overlay, "lowerdir+", path)
-            .during(format_args!("{}, too many for one page of options", step()))?;
+    if plan.volatile {
+        options.push_str(",volatile");
     }
-    fsconfig_set_string(&overlay, "upperdir", &upper).during(step())?;
-    fsconfig_set_string(&overlay, "workdir", &work).during(step())?;
-    for (key, value) in flags {
-        if value.is_empty() {
-            fsconfig_set_flag(&overlay, key).during(step())?;
-        } else {
-            fsconfig_set_string(&overlay, key, value).during(step())?;
-        }
-    }
-    fsconfig_create(&overlay).during(step())?;
-    let mounted = fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).during(step())?;
-    move_mount(&mounted, "", rustix::fs::CWD, &upper, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(step())
-}
-
-/// The options as one text. The kernel splits it at commas, and the layers at colons.
-fn overlay_options(lower: &[PathBuf], upper: &Path, work: &Path, flags: &[(&str, &str)]) -> Vec<u8> {
-    let mut options = b"lowerdir=".to_vec();
-    for (index, path) in lower.iter().enumerate() {
-        if index > 0 {
-            options.push(b':');
-        }
-        escape(&mut options, path);
-    }
-    options.extend(b",upperdir=");
-    escape(&mut options, upper);
-    options.extend(b",workdir=");
-    escape(&mut options, work);
-    for (key, value) in flags {
-        let equals = if value.is_empty() { "" } else { "=" };
-        options.extend([",", key, equals, value].concat().as_bytes());
-    }
-    options
-}
-
-fn escape(options: &mut Vec<u8>, path: &Path) {
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b',' | b'\\') {
-            options.push(b'\\');
-        }
-        options.push(byte);
-    }
-}
-
-/// The longest directory that all of `paths` lie in or are; `None` if one is relative.
-fn common_ancestor<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
-    let mut common: Vec<Component<'a>> = paths.next()?.components().collect();
-    for path in paths {
-        let same = common.iter().zip(path.components()).take_while(|(one, other)| **one == *other).count();
-        common.truncate(same);
-    }
-    (!common.is_empty()).then(|| common.iter().collect())
+    let options = CString::new(options).during(step())?;
+    let before = open(Path::new("."))?;
+    std::env::set_current_dir("/proc/self/fd").during("enter /proc/self/fd")?;
+    let mounted = mount("overlay", number(&upper), "overlay", MountFlags::empty(), Some(options.as_c_str()));
+    rustix::process::fchdir(before).during("enter the directory again")?;
+    mounted.during(step())
 }
 
 /// Makes the current directory `/`, and lets go of what was there before.
@@ -389,36 +327,5 @@ fn loopback_up() -> Result<(), Failure> {
         Some(error) if error == -nix::libc::EPERM => Ok(()),
         Some(error) => Err(Failure { step: step.to_owned(), errno: -error }),
         None => Err(Failure::because(step)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_escaped() {
-        let lower = ["a", "b:c,d", "e\\f"].map(PathBuf::from);
-        let options =
-            overlay_options(&lower, "u".as_ref(), "w,".as_ref(), &[("index", "off"), ("userxattr", "")]);
-        let text = String::from_utf8(options).unwrap();
-        assert_eq!(text, r"lowerdir=a:b\:c\,d:e\\f,upperdir=u,workdir=w\,,index=off,userxattr");
-    }
-
-    #[test]
-    fn ancestors_are_shared_components() {
-        for (paths, expected) in [
-            (&["/w/l/1", "/w/l/2", "/w/u"][..], Some("/w")),
-            (&["/w/ab", "/w/a"], Some("/w")),
-            (&["/w/a", "/w/a"], Some("/w/a")),
-            (&["/a", "/b"], Some("/")),
-            (&["/a", "b"], None),
-        ] {
-            assert_eq!(
-                common_ancestor(paths.iter().map(Path::new)),
-                expected.map(PathBuf::from),
-                "{paths:?}"
-            );
-        }
     }
 }
