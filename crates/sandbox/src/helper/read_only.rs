@@ -6,16 +6,17 @@
 //! no way to write, whoever asks.
 
 use std::convert::Infallible;
+use std::os::fd::AsFd;
 use std::os::linux::fs::MetadataExt;
 
 use nix::fcntl::AtFlags;
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::CWD;
-use rustix::mount::{MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 
+use super::view::read_only;
 use crate::failure::{During, Failure};
 use crate::job::{HELPER_WORD, READ_ONLY_WORD};
-use crate::sys;
 
 /// Executes this program again from a read-only mount. Comes back where that is not possible: without the privilege
 /// to mount there is only `chroot`, which protects nobody from root anyway.
@@ -24,21 +25,21 @@ pub(super) fn exec_again() {
 }
 
 fn try_exec_again() -> Result<Infallible, Failure> {
-    // Only mounts of our own namespace can be cloned; the one that we were started from is found there by its path.
     unshare(CloneFlags::CLONE_NEWNS).during("unshare the mount namespace")?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("make the mounts private")?;
     let running = std::fs::metadata("/proc/self/exe").during("find this program")?;
     let path = std::fs::read_link("/proc/self/exe").during("find this program")?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let clone = open_tree(CWD, path, flags).during("clone the mount of this program")?;
-    let found = rustix::fs::fstat(&clone).during("find this program")?;
+    mount_bind(&path, &path).during("bind this program to its path")?;
+    let bound =
+        rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("find this program")?;
+    let found = rustix::fs::fstat(&bound).during("find this program")?;
     if (found.st_dev, found.st_ino) != (running.st_dev(), running.st_ino()) {
         return Err(Failure::because("this program is not at its path any more"));
     }
-    sys::set_read_only(std::os::fd::AsFd::as_fd(&clone)).during("make the mount read-only")?;
+    read_only(bound.as_fd()).during("make the mount read-only")?;
     let arguments = [c"isolation-helper".to_owned(), c_string(HELPER_WORD), c_string(READ_ONLY_WORD)];
-    nix::unistd::execveat(&clone, c"", &arguments, &[] as &[std::ffi::CString], AtFlags::AT_EMPTY_PATH)
+    nix::unistd::execveat(&bound, c"", &arguments, &[] as &[std::ffi::CString], AtFlags::AT_EMPTY_PATH)
         .during("execute this program again")
 }
 

@@ -55,7 +55,7 @@ impl SingleThreaded {
     }
 }
 
-/// What [`close_from`] does to descriptors.
+/// What [`close_from_three`] does to descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
     /// They are closed at once. Only for a process that has not opened any itself.
@@ -64,15 +64,27 @@ pub(crate) enum Close {
     OnExec,
 }
 
-/// Closes every descriptor from 3 on. close_range(2), Linux 5.9 (the flag: 5.11).
+/// Closes every descriptor from 3 on. close_range(2), Linux 5.9.
 pub(crate) fn close_from_three(how: Close) -> io::Result<()> {
+    /// More than a process opens that has closed what it has inherited: a new one has the lowest number that is free.
+    const OWN: i32 = 4096;
     let flags = match how {
         Close::Inherited => 0,
         Close::OnExec => libc::CLOSE_RANGE_CLOEXEC,
     };
     // SAFETY: takes no pointer. `OnExec` leaves every descriptor open in this process. `Inherited` is called before
     // the first descriptor was opened here, so no owned descriptor is closed behind its owner's back.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, flags) })
+    match check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, flags) }) {
+        // Linux 5.11 knows that flag.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && how == Close::OnExec => {
+            for number in 3..OWN {
+                // SAFETY: takes no pointer, and closes nothing. Whether there is such a descriptor does not matter.
+                unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Gives every signal its default action and unblocks all: what a new process expects to find. signal(7).
