@@ -94,6 +94,12 @@ const NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
     | libc::CLONE_UNTRACED;
 
+/// fcntl(2)
+const F_SETOWN_EX: u32 = 15;
+/// `linux/sockios.h`
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+
 /// Offsets in `struct seccomp_data`; both halves of an argument are little-endian.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
@@ -125,7 +131,8 @@ pub(super) fn filter() -> Vec<sock_filter> {
             program.extend([if_equal(number, 0, 1), answer(action)]);
         }
     };
-    let conditional = [libc::SYS_prctl, libc::SYS_sendto, libc::SYS_prlimit64];
+    let about_another: &[i64] = &calls::ABOUT_A_TASK;
+    let conditional = [&[libc::SYS_prctl, libc::SYS_sendto, libc::SYS_fcntl][..], about_another].concat();
     on(&TRAPPED.map(|(_, number)| number), libc::SECCOMP_RET_TRAP);
     let served = calls::SERVED.iter().map(|(_, number, _)| *number);
     let served: Vec<i64> = served.filter(|number| !conditional.contains(number)).collect();
@@ -138,6 +145,15 @@ pub(super) fn filter() -> Vec<sock_filter> {
     on(&SYNCS, fail(0));
 
     let number = |call: i64| u32::try_from(call).expect("system call numbers are small");
+    for &call in about_another {
+        program.extend([
+            if_equal(number(call), 0, 4),
+            load(argument(0)),
+            if_equal(0, 1, 0),
+            answer(serve),
+            answer(libc::SECCOMP_RET_ALLOW),
+        ]);
+    }
     program.extend([
         if_equal(number(libc::SYS_clone), 0, 4),
         load(argument(0)),
@@ -158,11 +174,19 @@ pub(super) fn filter() -> Vec<sock_filter> {
         if_equal(0, 1, 0),
         answer(serve),
         answer(libc::SECCOMP_RET_ALLOW),
-        // Only about another process.
-        if_equal(number(libc::SYS_prlimit64), 0, 4),
-        load(argument(0)),
-        if_equal(0, 1, 0),
+        // Only whom a file sends signals to. The newer form of it, and the older one, have that where no filter can look.
+        if_equal(number(libc::SYS_fcntl), 0, 6),
+        load(argument(1)),
+        if_equal(libc::F_SETOWN.cast_unsigned(), 0, 1),
         answer(serve),
+        if_equal(F_SETOWN_EX, 0, 1),
+        answer(fail(libc::EINVAL)),
+        answer(libc::SECCOMP_RET_ALLOW),
+        if_equal(number(libc::SYS_ioctl), 0, 5),
+        load(argument(1)),
+        if_equal(FIOSETOWN, 1, 0),
+        if_equal(SIOCSPGRP, 0, 1),
+        answer(fail(libc::EINVAL)),
         answer(libc::SECCOMP_RET_ALLOW),
         // As Docker answers who may not write to the machine's audit log; that EPERM is for root, programs do not expect.
         if_equal(number(libc::SYS_socket), 0, 6),

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <linux/sockios.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -236,11 +239,23 @@ static void attack(pid_t pid) {
     if (fd >= 0 && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0) reached("pidfd");
     struct rlimit none = {0, 0};
     if (prlimit(pid, RLIMIT_NOFILE, &none, NULL) == 0) reached("prlimit");
+    if (setpriority(PRIO_PROCESS, pid, 19) == 0) reached("setpriority");
+    if (setpriority(PRIO_USER, 0, 19) == 0) reached("setpriority of a user");
+    cpu_set_t processors;
+    CPU_ZERO(&processors);
+    CPU_SET(0, &processors);
+    if (sched_setaffinity(pid, sizeof processors, &processors) == 0) reached("sched_setaffinity");
+    struct sched_param priority = {0};
+    if (sched_setscheduler(pid, SCHED_IDLE, &priority) == 0) reached("sched_setscheduler");
     /* The kernel sends the signal, in our name. */
     int pair[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    struct f_owner_ex owner = {F_OWNER_PID, pid};
     fcntl(pair[0], F_SETSIG, SIGKILL);
-    fcntl(pair[0], F_SETOWN, pid);
+    if (fcntl(pair[0], F_SETOWN, pid) == 0) reached("F_SETOWN");
+    if (fcntl(pair[0], F_SETOWN_EX, &owner) == 0) reached("F_SETOWN_EX");
+    if (ioctl(pair[0], FIOSETOWN, &pid) == 0) reached("FIOSETOWN");
+    if (ioctl(pair[0], SIOCSPGRP, &pid) == 0) reached("SIOCSPGRP");
     fcntl(pair[0], F_SETFL, O_ASYNC);
     write(pair[1], "x", 1);
     close(pair[0]);

@@ -90,14 +90,53 @@ pub(super) const SERVED: &[(&str, i64, Served)] = &[
     ("process_vm_readv", libc::SYS_process_vm_readv, signals::to_first),
     ("process_vm_writev", libc::SYS_process_vm_writev, signals::to_first),
     ("prlimit64", libc::SYS_prlimit64, signals::to_first_or_self),
+    ("sched_setparam", libc::SYS_sched_setparam, signals::to_first_or_self),
+    ("sched_setscheduler", libc::SYS_sched_setscheduler, signals::to_first_or_self),
+    ("sched_setattr", libc::SYS_sched_setattr, signals::to_first_or_self),
+    ("sched_setaffinity", libc::SYS_sched_setaffinity, signals::to_first_or_self),
+    ("setpriority", libc::SYS_setpriority, signals::set_priority),
+    ("ioprio_set", libc::SYS_ioprio_set, signals::set_io_priority),
+    ("fcntl", libc::SYS_fcntl, signals::set_owner),
     ("sendto", libc::SYS_sendto, signals::send_to),
+];
+
+/// Calls about the task that their first argument names, where 0 is the caller: served if it is another.
+pub(super) const ABOUT_A_TASK: [i64; 5] = [
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setaffinity,
 ];
 
 /// Whether a call is always served, never by the kernel, and done in no time.
 pub(super) fn is_served(number: i64) -> bool {
-    // With an address only, which is not known here.
+    // Those may wait, if the kernel does them: which of them are served depends on what is not known here.
     number != libc::SYS_sendto
+        && number != libc::SYS_fcntl
         && (SERVED.iter().any(|(_, served, _)| *served == number) || machine::OLDER.contains(&number))
+}
+
+/// Whether a call, in its newer form, returns something else when it is done twice.
+pub(super) fn is_done_once(number: i64, arguments: [u64; 6]) -> bool {
+    match number {
+        libc::SYS_mkdirat
+        | libc::SYS_mknodat
+        | libc::SYS_unlinkat
+        | libc::SYS_renameat2
+        | libc::SYS_linkat
+        | libc::SYS_symlinkat
+        | libc::SYS_removexattr
+        | libc::SYS_lremovexattr
+        | libc::SYS_fremovexattr
+        | libc::SYS_umask
+        | libc::SYS_chdir => true,
+        libc::SYS_openat => arguments[2] & libc::O_EXCL as u64 != 0,
+        libc::SYS_setxattr | libc::SYS_lsetxattr | libc::SYS_fsetxattr => {
+            arguments[4] & libc::XATTR_CREATE as u64 != 0
+        }
+        _ => false,
+    }
 }
 
 /// The name of a call that is answered here or by the tracer.

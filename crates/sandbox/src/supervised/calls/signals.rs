@@ -84,6 +84,50 @@ pub(super) fn to_first_or_self(caller: &Caller<'_>, [task, ..]: [u64; 6]) -> Res
     if task as i32 == 0 { Ok(Answer::GoOn) } else { about(caller, task as i32) }
 }
 
+/// Whether a group of processes, or that of the caller if it is 0, is one of this RUN.
+fn has_group(caller: &Caller<'_>, group: i32) -> bool {
+    let is_in =
+        |process| nix::unistd::getpgid(Some(Pid::from_raw(process))).is_ok_and(|of| of.as_raw() == group);
+    group == 0 || caller.supervisor.tasks.processes().into_iter().any(is_in)
+}
+
+/// A priority of processes: of one, of a group, or of a user, who is the builder as well.
+fn prioritise(caller: &Caller<'_>, kind: i32, whom: i32) -> Result<Answer, Errno> {
+    match kind {
+        PROCESS => to_first_or_self(caller, [whom as u64, 0, 0, 0, 0, 0]),
+        GROUP if !has_group(caller, whom) => Err(Errno::SRCH),
+        USER => Err(Errno::PERM),
+        _ => Ok(Answer::GoOn),
+    }
+}
+
+/// What setpriority(2) calls them; ioprio_set(2) begins with one.
+const PROCESS: i32 = libc::PRIO_PROCESS as i32;
+const GROUP: i32 = libc::PRIO_PGRP as i32;
+const USER: i32 = libc::PRIO_USER as i32;
+
+/// setpriority(2).
+pub(super) fn set_priority(caller: &Caller<'_>, [kind, whom, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    prioritise(caller, kind as i32, whom as i32)
+}
+
+/// ioprio_set(2).
+pub(super) fn set_io_priority(caller: &Caller<'_>, [kind, whom, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    prioritise(caller, (kind as i32).wrapping_sub(1), whom as i32)
+}
+
+/// `F_SETOWN` of fcntl(2): whom the kernel sends signals to about a file, which are as if we sent them.
+pub(super) fn set_owner(caller: &Caller<'_>, [_, _, owner, ..]: [u64; 6]) -> Result<Answer, Errno> {
+    let owner = owner as i32;
+    let is_ours = match owner {
+        0 => true,
+        1.. => caller.supervisor.tasks.get(owner).is_some(),
+        i32::MIN => return Err(Errno::INVAL),
+        _ => has_group(caller, -owner),
+    };
+    if is_ours { Ok(Answer::GoOn) } else { Err(Errno::SRCH) }
+}
+
 /// sendto(2) with an address. A socket of the tree cannot be reached without a connection, since its path means something
 /// else to the kernel.
 pub(super) fn send_to(caller: &Caller<'_>, [.., address, length]: [u64; 6]) -> Result<Answer, Errno> {
