@@ -6,6 +6,7 @@ mod area;
 mod calls;
 mod credentials;
 mod directories;
+mod done;
 mod elf;
 mod filter;
 mod furnish;

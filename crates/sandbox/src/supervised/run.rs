@@ -163,7 +163,7 @@ fn supervise(
         confine(&root, &allowed)?;
         let listener =
             notify::install(&mut filter::filter()).during("install a seccomp filter with a listener")?;
-        send(&theirs, listener.as_fd()).during("hand over the listener")?;
+        send(&theirs, &listener).during("hand over the listener")?;
         drop(listener);
         // Served from here on. The supervisor says when.
         (&theirs).read_exact(&mut [0]).during("wait for the supervisor")?;
@@ -261,12 +261,13 @@ fn listen(helper: &Helper, supervisor: &Arc<Supervisor>) -> std::io::Result<()> 
     Ok(())
 }
 
-fn send(socket: &UnixStream, fd: BorrowedFd<'_>) -> std::io::Result<()> {
+fn send(socket: &UnixStream, listener: &Listener) -> std::io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd];
+    let fds = [listener.as_fd()];
     message.push(SendAncillaryMessage::ScmRights(&fds));
-    rustix::net::sendmsg(socket, &[std::io::IoSlice::new(&[0])], &mut message, SendFlags::empty())?;
+    let byte = [u8::from(listener.is_interruptible)];
+    rustix::net::sendmsg(socket, &[std::io::IoSlice::new(&byte)], &mut message, SendFlags::empty())?;
     Ok(())
 }
 
@@ -279,7 +280,7 @@ fn receive(socket: &UnixStream) -> std::io::Result<Option<Listener>> {
     rustix::net::recvmsg(socket, &mut into, &mut message, RecvFlags::CMSG_CLOEXEC)?;
     for received in message.drain() {
         if let RecvAncillaryMessage::ScmRights(mut fds) = received {
-            return Ok(fds.next().map(Listener::from));
+            return Ok(fds.next().map(|fd| Listener::new(fd, byte[0] != 0)));
         }
     }
     Ok(None)

@@ -1,13 +1,15 @@
 //! Serving: the threads that receive calls and answer them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use nix::libc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::calls::{self, Served};
+use super::done::{Done, Given};
 use super::machine;
 use super::supervisor::{Caller, Supervisor};
 use super::task::lock;
@@ -77,53 +79,96 @@ fn work(supervisor: &Arc<Supervisor>, table: &Table, turn: &Mutex<u32>) {
 }
 
 fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
-    let listener = &supervisor.listener;
     let begin = supervisor.tally.begin();
     let (number, arguments) = machine::newer(call.number, call.arguments);
     let served = usize::try_from(number).ok().and_then(|number| *table.get(number)?);
-    let answer = match (served, supervisor.tasks.get(call.task)) {
-        (Some(handler), Some(task)) => handler(&Caller { supervisor, task: &task }, arguments),
-        (None, _) => Err(Errno::NOSYS),
+    let Some(task) = supervisor.tasks.get(call.task) else {
         // It was born past the tracer.
-        (_, None) => Err(Errno::PERM),
+        let _ = supervisor.listener.answer(call.id, 0, Errno::PERM.raw_os_error());
+        return;
     };
+    let mut done = lock(&task.done);
+    if let Some(Done { call: before, answer, is_taken: false, words }) = done.take()
+        && before.is_again(call)
+    {
+        let (answer, is_taken) = give(supervisor, call, answer);
+        *done = Some(Done { call: *call, answer, is_taken, words });
+        return;
+    }
+    // Whoever was interrupted before it is done makes it once more.
+    if supervisor.listener.is_interruptible && !supervisor.listener.is_waiting(call.id) {
+        return;
+    }
+    lock(&task.words).clear();
+    let caller = Caller { supervisor, task: &task };
+    let answer = served.ok_or(Errno::NOSYS).and_then(|served| served(&caller, arguments));
     let error = answer.as_ref().err().copied();
-    // Whoever is gone in the meantime needs no answer.
-    let _ = match answer {
-        Ok(Answer::Value(value)) => listener.answer(call.id, value, 0),
-        Ok(Answer::GoOn) => listener.go_on(call.id),
-        Ok(Answer::Descriptor { fd, close_on_exec }) => {
-            hand_over(supervisor, call, fd, close_on_exec);
-            Ok(())
+    let given = match answer {
+        Ok(Answer::Value(value)) => Some(Given::Value(value)),
+        Ok(Answer::Descriptor { fd, close_on_exec }) => Some(Given::Descriptor { fd, close_on_exec }),
+        Err(error) => Some(Given::Value((-error.raw_os_error()).into())),
+        Ok(Answer::GoOn) => {
+            // Whoever is gone in the meantime needs no answer.
+            let _ = supervisor.listener.go_on(call.id);
+            None
         }
         Ok(Answer::Fifo { fifo, flags, close_on_exec }) => {
             let (supervisor, call) = (supervisor.clone(), *call);
             std::thread::spawn(move || {
-                match calls::wait_for_fifo(&fifo, flags) {
-                    Ok(fd) => hand_over(&supervisor, &call, fd, close_on_exec),
-                    Err(error) => drop(supervisor.listener.answer(call.id, 0, error.raw_os_error())),
-                }
+                let answer = match calls::wait_for_fifo(&fifo, flags) {
+                    Ok(fd) => Given::Descriptor { fd, close_on_exec },
+                    Err(error) => Given::Value((-error.raw_os_error()).into()),
+                };
+                // It can be opened again.
+                drop(give(&supervisor, &call, answer));
                 supervisor.waiting.fetch_sub(1, Ordering::Relaxed);
             });
-            Ok(())
+            None
         }
-        Err(error) => listener.answer(call.id, 0, error.raw_os_error()),
     };
+    if let Some((answer, is_taken)) = given.map(|answer| give(supervisor, call, answer))
+        && (!is_taken || calls::is_done_once(number, arguments))
+    {
+        let words = std::mem::take(&mut *lock(&task.words));
+        *done = Some(Done { call: *call, answer, is_taken, words });
+    }
     supervisor.tally.end(begin, number, error);
 }
 
-fn hand_over(supervisor: &Supervisor, call: &Notification, fd: OwnedFd, close_on_exec: bool) {
-    let together = Together::with(call.task);
-    let given = supervisor.listener.give(call.id, fd, close_on_exec);
-    // Before it goes on: it may ask for its processors, and pass them on.
-    drop(together);
-    // If the caller was killed in the meantime, its descriptor went with it.
-    let _ = match given {
-        Ok(number) => supervisor.listener.answer(call.id, number.into(), 0),
-        Err(error) => {
-            // It has as many open as it may.
-            let errno = error.raw_os_error().unwrap_or(Errno::MFILE.raw_os_error());
-            supervisor.listener.answer(call.id, 0, errno)
+/// Answers a call. What it was answered with, or is still to be; and whether the kernel has taken that.
+fn give(supervisor: &Supervisor, call: &Notification, answer: Given) -> (Given, bool) {
+    let value = match answer {
+        Given::Value(value) => value,
+        Given::Descriptor { fd, close_on_exec } => {
+            let together = Together::with(call.task);
+            let given = supervisor.listener.give(call.id, fd.as_fd(), close_on_exec);
+            // Before it goes on: it may ask for its processors, and pass them on.
+            drop(together);
+            match given {
+                // Ours is closed before the caller goes on: one that writes a program, closes it and starts it would else
+                // be told that the file is busy (ETXTBSY), and the end of a pipe would come late.
+                Ok(number) => {
+                    drop(fd);
+                    number.into()
+                }
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::ENOENT | libc::ESRCH | libc::EINPROGRESS)
+                    ) =>
+                {
+                    return (Given::Descriptor { fd, close_on_exec }, false);
+                }
+                // It has as many open as it may.
+                Err(error) => (-error.raw_os_error().unwrap_or(libc::EMFILE)).into(),
+            }
         }
     };
+    let answered = if value < 0 {
+        let errno = i32::try_from(-value).expect("error numbers are small");
+        supervisor.listener.answer(call.id, 0, errno)
+    } else {
+        supervisor.listener.answer(call.id, value, 0)
+    };
+    (Given::Value(value), answered.is_ok())
 }

@@ -1,6 +1,7 @@
 //! The supervisor: what its threads share, and what a file is said to be.
 
 use std::collections::HashSet;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -53,6 +54,13 @@ impl Caller<'_> {
     pub(super) fn memory(&self) -> Memory {
         Memory(self.task.id)
     }
+
+    /// Copies a path of a call that changes something.
+    pub(super) fn read_path(&self, address: u64) -> Result<CString, Errno> {
+        let path = self.memory().read_path(address)?;
+        lock(&self.task.words).push((address, path.clone()));
+        Ok(path)
+    }
 }
 
 /// The file itself.
@@ -71,7 +79,7 @@ pub(super) fn stat_of(file: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
 }
 
 /// What the kernel says of a name in a directory.
-pub(super) fn stat_in(directory: impl AsFd, name: &std::ffi::CStr) -> Result<libc::stat, Errno> {
+pub(super) fn stat_in(directory: impl AsFd, name: &CStr) -> Result<libc::stat, Errno> {
     errno(plain::stat_at(directory.as_fd(), name, libc::AT_SYMLINK_NOFOLLOW))
 }
 

@@ -1,10 +1,12 @@
 //! Tasks: every thread of a RUN, with what the kernel would know of it if it held it.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::credentials::Credentials;
+use super::done::Done;
 
 /// A thread.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub(super) struct Task {
     program: Arc<Mutex<Vec<u8>>>,
     /// The files that its starter is given, the next one last.
     to_load: Mutex<Vec<OwnedFd>>,
+    /// The last call that was done for it. Locked while one is served that must not be done twice.
+    pub(super) done: Mutex<Option<Done>>,
+    /// The paths of the call that is served, by their addresses.
+    pub(super) words: Mutex<Vec<(u64, CString)>>,
 }
 
 /// Where a process stands in the tree. Threads share it.
@@ -45,6 +51,8 @@ impl Task {
             place: Arc::new(Mutex::new(place)),
             program: Arc::default(),
             to_load: Mutex::default(),
+            done: Mutex::default(),
+            words: Mutex::default(),
         }
     }
 
@@ -57,6 +65,8 @@ impl Task {
             place: self.place.clone(),
             program: self.program.clone(),
             to_load: Mutex::default(),
+            done: Mutex::default(),
+            words: Mutex::default(),
         }
     }
 
@@ -69,6 +79,8 @@ impl Task {
             place: Arc::new(Mutex::new(self.place())),
             program: Arc::new(Mutex::new(self.program())),
             to_load: Mutex::default(),
+            done: Mutex::default(),
+            words: Mutex::default(),
         }
     }
 
@@ -158,6 +170,8 @@ impl Tasks {
             place: Arc::new(Mutex::new(old.place())),
             program: Arc::new(Mutex::new(program)),
             to_load: Mutex::default(),
+            done: Mutex::default(),
+            words: Mutex::default(),
         };
         new.change(change);
         tasks.insert(process, Arc::new(new));

@@ -21,6 +21,7 @@ use super::resolve::{Last, Parent, WHICH};
 use super::room::{Filling, PIECE, Room, Space};
 use super::start::Start;
 use super::supervisor::{Caller, Supervisor, stat_in};
+use super::task::lock;
 use crate::process::Exit;
 use crate::sys::trace::{self, Event};
 
@@ -165,11 +166,23 @@ impl<'a> Tracer<'a> {
             if signal == libc::SIGSYS && self.trapped(task, &registers) {
                 return;
             }
-            if calls::is_served(registers.number()) && registers.restart() {
+            if let Some(value) = self.unheard(task, &registers) {
+                let _ = registers.answered(value).write(task);
+            } else if calls::is_served(registers.number()) && registers.restart() {
                 let _ = registers.write(task);
             }
         }
         go_on(task, signal);
+    }
+
+    /// What the call was answered with that a signal has interrupted, if it was done. If it is being served, that is waited
+    /// for: it takes no long time.
+    fn unheard(&self, task: i32, registers: &Registers) -> Option<u64> {
+        let about = self.supervisor.tasks.get(task)?;
+        let mut done = lock(&about.done);
+        let value = done.as_ref()?.unheard(task, registers)?;
+        *done = None;
+        Some(value)
     }
 
     /// Serves a call that the filter has made a signal of. False if the signal is another's.

@@ -7,7 +7,11 @@ use nix::libc;
 
 /// The end at which calls arrive.
 #[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
+pub(crate) struct Listener {
+    fd: OwnedFd,
+    /// A signal interrupts a caller whose call was received, and is not answered yet: so it is before Linux 5.19.
+    pub(crate) is_interruptible: bool,
+}
 
 /// A call that waits for an answer.
 #[derive(Debug, Clone, Copy)]
@@ -18,30 +22,41 @@ pub(crate) struct Notification {
     pub(crate) task: i32,
     /// The number of the call.
     pub(crate) number: i64,
+    /// The address behind the instruction that made it.
+    pub(crate) instruction: u64,
     /// Its arguments, as they were in the registers.
     pub(crate) arguments: [u64; 6],
 }
 
-/// Installs `filter` for this thread and all it will start, and returns the listener. A signal does not interrupt a
-/// call once it was received (Linux 5.19); without that a call would be done twice.
+/// Installs `filter` for this thread and all it will start, and returns the listener.
 pub(crate) fn install(filter: &mut [libc::sock_filter]) -> io::Result<Listener> {
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         filter: filter.as_mut_ptr(),
     };
-    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    // SAFETY: `program` points to `len` instructions which outlive the call; the kernel copies and verifies them.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    let fd = i32::try_from(result).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let install = |flags: libc::c_ulong| {
+        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags;
+        // SAFETY: `program` points to `len` instructions which outlive the call; the kernel copies and verifies them.
+        let fd = unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        };
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(fd) }
+    };
+    let (fd, is_interruptible) = match install(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (install(0)?, true),
+        result => (result?, false),
+    };
+    let fd = i32::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     // SAFETY: the call has just made this descriptor, and nobody else knows of it.
-    Ok(Listener(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok(Listener { fd: unsafe { OwnedFd::from_raw_fd(fd) }, is_interruptible })
 }
 
 impl Listener {
+    /// One that another process has installed.
+    pub(crate) fn new(fd: OwnedFd, is_interruptible: bool) -> Self {
+        Listener { fd, is_interruptible }
+    }
+
     /// Waits for a call. `None` if there is nobody left who could make one.
     pub(crate) fn receive(&self) -> io::Result<Option<Notification>> {
         loop {
@@ -53,6 +68,7 @@ impl Listener {
                         id: received.id,
                         task: received.pid.cast_signed(),
                         number: received.data.nr.into(),
+                        instruction: received.data.instruction_pointer,
                         arguments: received.data.args,
                     }));
                 }
@@ -71,7 +87,7 @@ impl Listener {
     /// Whether another call is waiting to be received already.
     pub(crate) fn has_more(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::IN)
     }
@@ -79,9 +95,15 @@ impl Listener {
     /// Whether nobody is left under the filter.
     fn is_over(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Whether a call that was received still waits for its answer.
+    pub(crate) fn is_waiting(&self, id: u64) -> bool {
+        let mut id = id;
+        self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id).is_ok()
     }
 
     /// Ends a call with a value, or with an error number if that is not 0. `Err` if the caller is gone.
@@ -100,11 +122,8 @@ impl Listener {
     }
 
     /// Gives the caller a new descriptor, a copy of `fd`, and returns its number, which the call is to be answered with.
-    /// Linux 5.14. Descriptors made with `O_PATH` are refused with EBADF.
-    ///
-    /// Ours is closed before the caller goes on: one that writes a program, closes it and starts it would else be
-    /// told that the file is busy (ETXTBSY), and the end of a pipe would come late.
-    pub(crate) fn give(&self, id: u64, fd: OwnedFd, close_on_exec: bool) -> io::Result<i32> {
+    /// Linux 5.9. Descriptors made with `O_PATH` are refused with EBADF.
+    pub(crate) fn give(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool) -> io::Result<i32> {
         let mut added = libc::seccomp_notif_addfd {
             id,
             flags: 0,
@@ -119,24 +138,26 @@ impl Listener {
     /// it everything works as well.
     pub(crate) fn wake_here(&self) {
         // SAFETY: this request takes a number and no pointer.
-        let _ = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1u64) };
+        let _ = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1u64) };
     }
 
     fn ioctl<T>(&self, request: libc::Ioctl, argument: *mut T) -> io::Result<i32> {
         // SAFETY: callers pair each request with a live struct of the type whose size the request's number holds.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) };
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, argument) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    }
+}
+
+impl Notification {
+    /// Whether a call is the same as this one, made at the same place by the same thread.
+    pub(crate) fn is_again(&self, other: &Notification) -> bool {
+        let what = |call: &Notification| (call.task, call.number, call.arguments, call.instruction);
+        what(self) == what(other)
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl From<OwnedFd> for Listener {
-    fn from(fd: OwnedFd) -> Self {
-        Listener(fd)
+        self.fd.as_fd()
     }
 }

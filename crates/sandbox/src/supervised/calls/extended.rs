@@ -22,7 +22,7 @@ const CAPABILITY: &CStr = c"security.capability";
 const LIMIT: usize = 65536;
 
 fn by_path(caller: &Caller<'_>, path: u64, last: Last) -> Result<Object, Errno> {
-    let path = caller.memory().read_path(path)?;
+    let path = caller.read_path(path)?;
     caller.object_or_self(libc::AT_FDCWD, &path, last, false)
 }
 
@@ -103,17 +103,19 @@ fn set_on(
     let size = usize::try_from(size).ok().filter(|size| *size <= LIMIT).ok_or(Errno::TOOBIG)?;
     let mut bytes = vec![0; size];
     caller.memory().read(value, &mut bytes)?;
+    let is_capability = name.as_c_str() == CAPABILITY;
+    // Version 2 has 20 bytes, version 3, with the root of a user namespace, 24. linux/capability.h
+    if is_capability && !matches!((size, bytes.get(3)), (20, Some(2)) | (24, Some(3))) {
+        return Err(Errno::INVAL);
+    }
     may_set(caller, object, &name)?;
-    if name.as_c_str() != CAPABILITY {
+    if !is_capability {
         let flags = XattrFlags::from_bits_retain(flags as u32);
         rustix::fs::setxattr(proc::own_path(object.fd.as_fd()), &name, &bytes, flags)?;
         caller.supervisor.journal.changed(&caller.supervisor.areas, object.fd.as_fd(), &object.stat);
         return Ok(Answer::Value(0));
     }
-    // Version 2 has 20 bytes, version 3, with the root of a user namespace, 24. linux/capability.h
-    if file_type(&object.stat) != libc::S_IFREG
-        || !matches!((size, bytes.get(3)), (20, Some(2)) | (24, Some(3)))
-    {
+    if file_type(&object.stat) != libc::S_IFREG {
         return Err(Errno::INVAL);
     }
     bytes.truncate(20);

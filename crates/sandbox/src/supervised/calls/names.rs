@@ -91,7 +91,7 @@ fn lost(caller: &Caller<'_>, losing: Option<Losing>) {
 
 /// A place where the caller may make, or remove, a name.
 fn place(caller: &Caller<'_>, at: u64, path: u64) -> Result<Parent, Errno> {
-    let path = caller.memory().read_path(path)?;
+    let path = caller.read_path(path)?;
     let parent = caller.parent(at as i32, path.to_bytes())?;
     writable(caller, &parent)?;
     Ok(parent)
@@ -117,7 +117,7 @@ fn new_place(caller: &Caller<'_>, at: u64, path: u64) -> Result<Parent, Errno> {
 
 /// That a name exists is said before that it could not be made.
 fn exists(caller: &Caller<'_>, at: u64, path: u64) -> bool {
-    let found = caller.memory().read_path(path);
+    let found = caller.read_path(path);
     found.is_ok_and(|path| caller.object(at as i32, path.to_bytes(), Last::Stay, WHICH).is_ok())
 }
 
@@ -165,7 +165,7 @@ pub(super) fn mknod(caller: &Caller<'_>, [at, path, mode, device, ..]: [u64; 6])
 
 /// symlinkat(2).
 pub(super) fn symlink(caller: &Caller<'_>, [text, at, path, ..]: [u64; 6]) -> Result<Answer, Errno> {
-    let text = caller.memory().read_path(text)?;
+    let text = caller.read_path(text)?;
     if text.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -197,7 +197,7 @@ pub(super) fn unlink(caller: &Caller<'_>, [at, path, flags, ..]: [u64; 6]) -> Re
     }
     let parent = match place(caller, at, path) {
         Err(Errno::EXIST) => {
-            return Err(match caller.memory().read_path(path)? {
+            return Err(match caller.read_path(path)? {
                 _ if !as_directory => Errno::ISDIR,
                 path if path.to_bytes().iter().all(|&byte| byte == b'/') => Errno::BUSY,
                 _ => Errno::NOTEMPTY,
@@ -289,7 +289,7 @@ pub(super) fn link(
     if flags & !KNOWN != 0 {
         return Err(Errno::INVAL);
     }
-    let path = caller.memory().read_path(from_path)?;
+    let path = caller.read_path(from_path)?;
     let empty_is_self = flags & libc::AT_EMPTY_PATH as u64 != 0;
     let last = if flags & libc::AT_SYMLINK_FOLLOW as u64 == 0 { Last::Stay } else { Last::Follow };
     let from = caller.object_or_self(from_at as i32, &path, last, empty_is_self)?;

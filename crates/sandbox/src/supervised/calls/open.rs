@@ -57,7 +57,7 @@ pub(super) fn openat2(caller: &Caller<'_>, [at, path, how, size, ..]: [u64; 6]) 
 }
 
 fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> Result<Answer, Errno> {
-    let path = caller.memory().read_path(path)?;
+    let path = caller.read_path(path)?;
     let asked = OFlags::from_bits_retain(raw_flags);
     let close_on_exec = asked.contains(OFlags::CLOEXEC);
     let last = if asked.contains(OFlags::NOFOLLOW) { Last::Stay } else { Last::Follow };

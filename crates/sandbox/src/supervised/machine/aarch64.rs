@@ -103,6 +103,21 @@ impl Registers {
         false
     }
 
+    /// A call that was interrupted looks like one that is about to be made.
+    pub(in crate::supervised) const TELL_INTERRUPTED: bool = false;
+
+    /// Whether a signal has interrupted the call whose instruction ends here: the kernel has gone back to its beginning.
+    pub(in crate::supervised) fn is_interrupted_before(&self, instruction: u64) -> bool {
+        self.call == NONE && self.general.pc + SYSCALL == instruction
+    }
+
+    /// The call that was interrupted returns this.
+    pub(in crate::supervised) fn answered(&self, result: u64) -> Self {
+        let mut registers = self.after(result);
+        registers.general.pc += SYSCALL;
+        registers
+    }
+
     /// As they were before a call that has returned `result`.
     pub(in crate::supervised) fn after(&self, result: u64) -> Self {
         let mut registers = *self;

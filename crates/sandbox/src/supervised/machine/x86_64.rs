@@ -23,6 +23,10 @@ const RED_ZONE: u64 = 128;
 /// The length of the instruction that makes a call.
 const SYSCALL: u64 = 2;
 
+/// `ERESTARTSYS` and `ERESTARTNOINTR` of the kernel's `linux/errno.h`.
+const RESTART_IF_ASKED: i64 = -512;
+const RESTART_ALWAYS: i64 = -513;
+
 /// The registers of a stopped thread.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::supervised) struct Registers(user_regs_struct);
@@ -65,17 +69,32 @@ impl Registers {
         self.0.rax
     }
 
+    /// A call that was interrupted can be told from one that is about to be made.
+    pub(in crate::supervised) const TELL_INTERRUPTED: bool = true;
+
+    /// Whether a signal has interrupted the call that it is in.
+    fn is_interrupted(&self) -> bool {
+        self.number() >= 0 && self.0.rax.cast_signed() == RESTART_IF_ASKED
+    }
+
     /// A call that a signal has interrupted before it was begun is to be made once more, whatever the signal's handler
     /// asks for: natively no signal interrupts it. False if there was none.
     pub(in crate::supervised) fn restart(&mut self) -> bool {
-        // `ERESTARTSYS` and `ERESTARTNOINTR` of the kernel's `linux/errno.h`.
-        const IF_ASKED: i64 = -512;
-        const ALWAYS: i64 = -513;
-        let interrupted = self.number() >= 0 && self.0.rax.cast_signed() == IF_ASKED;
+        let interrupted = self.is_interrupted();
         if interrupted {
-            self.0.rax = ALWAYS.cast_unsigned();
+            self.0.rax = RESTART_ALWAYS.cast_unsigned();
         }
         interrupted
+    }
+
+    /// Whether a signal has interrupted the call whose instruction ends here.
+    pub(in crate::supervised) fn is_interrupted_before(&self, instruction: u64) -> bool {
+        self.is_interrupted() && self.0.rip == instruction
+    }
+
+    /// The call that was interrupted returns this.
+    pub(in crate::supervised) fn answered(&self, result: u64) -> Self {
+        self.after(result)
     }
 
     /// As they were before a call that has returned `result`.
