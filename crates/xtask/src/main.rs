@@ -9,6 +9,7 @@ mod compare;
 mod demo;
 mod images;
 mod isolation;
+mod kernels;
 mod packages;
 mod skips;
 mod tally;
@@ -23,7 +24,8 @@ usage: cargo xtask TASK
 
   demo    build bako, then an image with it: from a registry, to a registry, and run
   test    install what the tests need, run all of them, list what could not run here;
-          `test isolation`: what RUN sees under every pod's settings and every isolation, as a table
+          `test isolation`: what RUN sees under every pod's settings and every isolation, as a table;
+          `test kernels`: the tests of the isolations under older kernels and on aarch64, emulated
   compare build every case with buildah too, and compare the images; `compare --help`
   bench   compare bako's speed with buildah's; `bench --help` lists the workloads;
           `bench isolation`: the cost of RUN under every isolation
@@ -51,6 +53,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "demo" => demo::run().map(|()| ExitCode::SUCCESS),
         "test" => match rest.split_first() {
             Some((first, rest)) if first == "isolation" => isolation::run(rest),
+            Some((first, rest)) if first == "kernels" => kernels::run(rest),
             _ => test::run(rest),
         },
         "compare" => compare::run(rest),
