@@ -207,7 +207,7 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
     } else if starts(&["supervise a program"]) {
         "build on x86-64 or aarch64, or run as user 0 with the capability SYS_ADMIN"
     } else if starts(&["install a seccomp filter"]) {
-        "run on Linux 5.19 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
+        "run on Linux 5.10 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
     } else if starts(&["ptrace"]) {
         "allow ptrace of one's own children: kernel.yama.ptrace_scope 0 or 1 on the node"
     } else if starts(&["mknod"]) {

@@ -44,7 +44,7 @@ impl World {
         areas.mount(area("/proc", Path::new("/proc"), Kind::Processes)?);
         let task = rustix::thread::gettid().as_raw_nonzero().get();
         let supervisor = Supervisor {
-            listener: Listener::from(open(Path::new("/dev/null"))?),
+            listener: Listener::new(open(Path::new("/dev/null"))?, false),
             areas,
             directories: Directories::default(),
             tasks: Tasks::default(),
