@@ -191,6 +191,14 @@ const PODS: &[Pod] = &[
     },
     Pod { name: "restricted", security: RESTRICTED, isolation: "supervised" },
     Pod {
+        name: "restricted, a list of its own",
+        security: Security {
+            seccomp: Seccomp::Without(&["process_vm_readv", "process_vm_writev"]),
+            ..RESTRICTED
+        },
+        isolation: "supervised",
+    },
+    Pod {
         name: "restricted, read-only root",
         security: Security { read_only: true, ..RESTRICTED },
         isolation: "supervised",
@@ -420,6 +428,18 @@ const REFUSALS: &[(Security, &[&str])] = &[
     (
         Security { seccomp: Seccomp::RuntimeDefault, volume: &["noexec"], ..DEFAULT },
         &["chroot: run a program from the work directory: it is mounted noexec", "volume without noexec"],
+    ),
+    (
+        Security { seccomp: Seccomp::Without(&["ptrace"]), ..RESTRICTED },
+        &["supervised: ptrace a child: Operation not permitted", "allow ptrace of one's own children"],
+    ),
+    (
+        Security { seccomp: Seccomp::Without(&["seccomp"]), ..RESTRICTED },
+        &["supervised: install a seccomp filter with a listener: Operation not permitted"],
+    ),
+    (
+        Security { seccomp: Seccomp::Without(&["openat2"]), ..RESTRICTED },
+        &["supervised: openat2: Operation", "allow the system call openat2"],
     ),
 ];
 

@@ -101,6 +101,8 @@ pub(crate) enum Seccomp {
     CriO,
     /// The default of podman, which allows namespaces and mounts.
     Podman,
+    /// `Localhost`: a list of the node's own, which is `RuntimeDefault` without these.
+    Without(&'static [&'static str]),
 }
 
 /// Which capabilities a container has.
@@ -163,7 +165,7 @@ impl Seccomp {
     fn profile(self, capabilities: &[&str]) -> Result<Option<Value>> {
         let text = match self {
             Seccomp::Unconfined => return Ok(None),
-            Seccomp::RuntimeDefault => include_str!("seccomp/containerd.json"),
+            Seccomp::RuntimeDefault | Seccomp::Without(_) => include_str!("seccomp/containerd.json"),
             Seccomp::CriO => include_str!("seccomp/cri-o.json"),
             Seccomp::Podman => include_str!("seccomp/podman.json"),
         };
@@ -178,6 +180,12 @@ impl Seccomp {
         for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
             rule.remove("includes");
             rule.remove("excludes");
+        }
+        if let Seccomp::Without(refused) = self {
+            for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
+                names.retain(|name| !refused.iter().any(|refused| name == refused));
+            }
+            rules.retain(|rule| rule["names"].as_array().is_some_and(|names| !names.is_empty()));
         }
         Ok(Some(profile))
     }

@@ -168,7 +168,8 @@ fn probe_supervised(work_dir: &Path) -> Result<(), Refusal> {
 /// The answer to a rehearsal.
 fn ask(job: &Job) -> Result<Report, Failure> {
     let because = |error: RunError| Failure::because(error.to_string());
-    match launch::ask(job).map_err(because)?.pop() {
+    // Of several failures the first is the reason of the others.
+    match launch::ask(job).map_err(because)?.into_iter().next() {
         Some(Report::Failed(failure)) => Err(failure),
         Some(report) => Ok(report),
         None => Err(Failure::because("the helper gave no answer")),
@@ -208,6 +209,8 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
         "build on x86-64 or aarch64, or run as user 0 with the capability SYS_ADMIN"
     } else if starts(&["install a seccomp filter"]) {
         "run on Linux 5.10 or later, with a runtime that lets a container filter its own calls (gVisor does not)"
+    } else if starts(&["openat2"]) {
+        "run on Linux 5.10 or later, and allow the system call openat2 in the container's seccomp profile"
     } else if starts(&["ptrace"]) {
         "allow ptrace of one's own children: kernel.yama.ptrace_scope 0 or 1 on the node"
     } else if starts(&["mknod"]) {

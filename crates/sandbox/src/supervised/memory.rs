@@ -1,8 +1,11 @@
 //! Memory: what a child's pointers point to. Every length is bounded, and everything is copied once.
 
 use std::ffi::CString;
-use std::io::{IoSlice, IoSliceMut};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::unix::fs::FileExt;
 
+use nix::errno::Errno as Refusal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 use rustix::io::Errno;
@@ -13,6 +16,11 @@ use crate::sys::plain::{self, Plain};
 const PATH_MAX: usize = 4096;
 /// Reads stop at the ends of pages, behind which there may be nothing.
 const PAGE: usize = 4096;
+
+/// Whether the calls for it are refused by a container's list, which the child's memory as a file is not on.
+fn is_refused(error: Refusal) -> bool {
+    matches!(error, Refusal::EPERM | Refusal::ENOSYS)
+}
 
 /// The memory of one thread's address space.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +41,17 @@ impl Memory {
         let remote = [RemoteIoVec { base, len: length }];
         match process_vm_readv(self.pid(), &mut [IoSliceMut::new(into)], &remote) {
             Ok(copied) if copied == length => Ok(()),
+            Err(error) if is_refused(error) => {
+                self.file(File::options().read(true), |memory| memory.read_exact_at(into, address))
+            }
             _ => Err(Errno::FAULT),
         }
+    }
+
+    /// Does something with the memory as a file, which takes longer. proc_pid_mem(5)
+    fn file(self, options: &OpenOptions, work: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Errno> {
+        let memory = options.open(format!("/proc/{}/mem", self.0));
+        memory.and_then(|memory| work(&memory)).map_err(|_| Errno::FAULT)
     }
 
     /// Copies a value.
@@ -110,8 +127,13 @@ impl Memory {
         let remote = [RemoteIoVec { base, len: bytes.len() }];
         match process_vm_writev(self.pid(), &[IoSlice::new(bytes)], &remote) {
             Ok(copied) if copied == bytes.len() => Ok(()),
+            Err(error) if is_refused(error) => self.write_file(address, bytes),
             _ => Err(Errno::FAULT),
         }
+    }
+
+    fn write_file(self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.file(File::options().write(true), |memory| memory.write_all_at(bytes, address))
     }
 
     /// Writes a value.
@@ -121,11 +143,6 @@ impl Memory {
 
     /// Writes below a stack, which grows for it; [`Memory::write`] does not make it grow (Linux 6.5).
     pub(super) fn write_growing(self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-        use std::os::unix::fs::FileExt;
-        if self.write(address, bytes).is_ok() {
-            return Ok(());
-        }
-        let memory = std::fs::File::options().write(true).open(format!("/proc/{}/mem", self.0));
-        memory.and_then(|memory| memory.write_all_at(bytes, address)).map_err(|_| Errno::FAULT)
+        self.write(address, bytes).or_else(|_| self.write_file(address, bytes))
     }
 }

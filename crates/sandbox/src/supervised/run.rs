@@ -15,12 +15,14 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use owners::{Log, Table};
-use rustix::fs::Mode;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
-use rustix::process::{DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Resource, set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal,
+};
 
 use super::area::Kind;
 use super::directories::Directories;
@@ -86,6 +88,9 @@ pub(crate) fn rehearse(helper: &Helper, work_dir: &Path) -> Result<(), Failure> 
         if found.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
             return Err(Failure::because("run a program from the work directory: it is mounted noexec"));
         }
+        let inside = ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(CWD, &place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside)
+            .during("openat2")?;
         let dir = place.join("root");
         for name in ["", "dev", "proc", "sys"] {
             fs::create_dir(dir.join(name)).during("make a directory in the work directory")?;
@@ -159,7 +164,13 @@ fn supervise(
         .chain([open(&scratch.0).map_err(|_| std::io::ErrorKind::NotFound.into())])
         .collect::<Result<_, _>>()
         .during("copy a descriptor")?;
+    let us = rustix::process::getpid();
     let child = helper.fork(|| {
+        // It has both ends of the socket, so that nothing else would tell it that we have failed and are gone.
+        set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).during("PR_SET_PDEATHSIG")?;
+        if rustix::process::getppid() != Some(us) {
+            return Err(Failure::because("the supervisor is gone"));
+        }
         confine(&root, &allowed)?;
         let listener =
             notify::install(&mut filter::filter()).during("install a seccomp filter with a listener")?;
