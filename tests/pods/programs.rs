@@ -23,6 +23,7 @@ const DEBIAN: Debian<'_> = Debian {
     name: "programs",
     packages: &[
         "ca-certificates",
+        "chromium",
         "createrepo-c",
         "dnf",
         "gcc",
