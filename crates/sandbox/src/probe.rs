@@ -203,7 +203,9 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
     ]) {
         "run as user 0 with the capabilities SETUID, SETGID and SETFCAP, or install newuidmap and newgidmap with file \
          capabilities and grant the user 65536 ids in /etc/subuid and /etc/subgid"
-    } else if way == USER_NAMESPACE && starts(&["make the mounts", "mount", "bind"]) {
+    } else if (way == USER_NAMESPACE || failure.errno == libc::EACCES)
+        && starts(&["make the mounts", "mount", "bind"])
+    {
         "set appArmorProfile to Unconfined (Docker: --security-opt apparmor=unconfined)"
     } else if starts(&["supervise a program"]) {
         "build on x86-64 or aarch64, or run as user 0 with the capability SYS_ADMIN"

@@ -18,7 +18,8 @@ use crate::cargo::cargo;
 use crate::packages;
 
 /// What the emulation takes.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
+    "apparmor",
     "busybox-static",
     "e2fsprogs",
     "gcc",
@@ -83,13 +84,21 @@ mkdir -p /dev/shm /dev/pts; mount -t devpts devpts /dev/pts; ln -s /proc/self/fd
 for module in virtio_pci virtio_blk overlay; do modprobe $module; done
 mount -t ext4 /dev/vda /tmp && chmod 1777 /tmp
 /test --color never "$@" 2>&1
-# A user who may trace children alone, as on Ubuntu; and one who may not do that either.
-as_user() { su -s /bin/sh user -c "PATH=$PATH SANDBOX_TEST_CHILDREN=$SANDBOX_TEST_CHILDREN /test --color never $*" 2>&1; }
+# A user whom AppArmor confines and who may trace children alone, as on Ubuntu; and one who may not do that either.
+mount -t securityfs securityfs /sys/kernel/security
+cat /container.apparmor > /sys/kernel/security/apparmor/.load
 echo 1 > /proc/sys/kernel/yama/ptrace_scope
-as_user --skip hostile supervised:
+/as-user --skip hostile supervised:
 echo 2 > /proc/sys/kernel/yama/ptrace_scope
-as_user skipped
+/as-user skipped
 poweroff -f
+"#;
+
+/// Runs tests as a user, confined by AppArmor.
+const AS_USER: &str = r#"#!/bin/sh
+echo 'exec container' > /proc/self/attr/exec && exec su -s /bin/sh user -c "
+    export PATH=$PATH SANDBOX_TEST_CHILDREN=$SANDBOX_TEST_CHILDREN
+    cat /proc/self/attr/current; /test --color never $*" 2>&1
 "#;
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
@@ -116,13 +125,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             line.map_or("did not end", |line| line.split("; 0 measured").next().unwrap_or(line))
         };
         good &= [0, 1].iter().all(|index| totals(*index).starts_with("ok."));
+        ensure!(result.contains("container (enforce)"), "{}: AppArmor confines nobody", machine.what);
         // Nothing is left to such a user, and that is said.
         let refused = result.contains("supervised: ptrace a child: Operation not permitted");
         good &= refused;
         let without = if refused { "told" } else { "NOT TOLD" };
         let took = begin.elapsed().as_secs();
         rows.push(format!(
-            "{}: {}; as a user, supervised: {}; that ptrace is refused: {without} ({took} s)",
+            "{}: {}; as a confined user, supervised: {}; that ptrace is refused: {without} ({took} s)",
             machine.what,
             totals(0),
             totals(1)
@@ -184,7 +194,7 @@ impl Machine {
             Ok(fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?)
         };
         install(busybox, "bin/busybox")?;
-        for name in ["chmod", "ln", "mkdir", "mount", "poweroff", "sh", "su"] {
+        for name in ["cat", "chmod", "ln", "mkdir", "mount", "poweroff", "sh", "su"] {
             symlink("busybox", root.join("bin").join(name))?;
         }
         symlink("../bin/busybox", root.join("sbin/modprobe"))?;
@@ -196,8 +206,16 @@ impl Machine {
             output(compiler.arg(root.join("children").join(child)).arg(source))?;
         }
         let words: String = filters.iter().map(|filter| format!(" '{filter}'")).collect();
-        fs::write(root.join("init"), INIT.replace(" \"$@\"", &words))?;
-        fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
+        for (name, text) in [("init", INIT.replace(" \"$@\"", &words)), ("as-user", AS_USER.to_owned())] {
+            fs::write(root.join(name), text)?;
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755))?;
+        }
+        let mut parser = Command::new("apparmor_parser");
+        parser.args(["--skip-kernel-load", "--stdout", "--skip-cache"]);
+        parser.args(["--features-file", "/etc/apparmor.d/abi/3.0"]);
+        parser.arg(host::repository().join("crates/xtask/src/container.apparmor"));
+        let file = fs::File::create(root.join("container.apparmor"))?;
+        ensure!(parser.stdout(file).status()?.success(), "apparmor_parser failed");
         let files = [
             ("passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n"),
             ("group", "root:x:0:\nuser:x:1000:\n"),
@@ -227,12 +245,14 @@ impl Machine {
     fn build_tests(&self) -> Result<PathBuf> {
         let target = self.processor.target;
         let mut build = cargo(&["test", "--no-run", "-p", "sandbox", "--test", "run", "--target", target]);
-        build.args(["--message-format", "json"]).stderr(Stdio::inherit());
+        build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
         if target != X86_64.target {
             let name = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
             build.env(name, self.processor.compiler);
         }
-        let messages = output(&mut build)?;
+        let built = build.output().context("start cargo")?;
+        ensure!(built.status.success(), "the tests do not compile");
+        let messages = String::from_utf8_lossy(&built.stdout);
         let executable = messages.lines().find_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             message["executable"].as_str().map(PathBuf::from)
