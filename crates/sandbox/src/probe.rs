@@ -214,7 +214,8 @@ fn remedy(way: &str, failure: &Failure) -> &'static str {
     } else if starts(&["openat2"]) {
         "run on Linux 5.10 or later, and allow the system call openat2 in the container's seccomp profile"
     } else if starts(&["ptrace"]) {
-        "allow ptrace of one's own children: kernel.yama.ptrace_scope 0 or 1 on the node"
+        "allow ptrace of one's own children: kernel.yama.ptrace_scope 0 or 1 on the node, and the call ptrace in the \
+         container's seccomp profile"
     } else if starts(&["mknod"]) {
         "add the capabilities MKNOD and SYS_CHROOT, which CRI-O grants nobody who does not ask; \
          a pod with hostUsers: false can make no devices"

@@ -134,6 +134,7 @@ const CASES: &[(&str, Case)] = &[
     ("sync costs nothing", sync),
     ("own namespaces", own_namespaces),
     ("no network", no_network),
+    ("terminals of others are out of reach", terminals),
     ("the builder is out of reach", builder),
     ("the builder's program cannot be overwritten", own_program),
     ("nothing outlives the builder", outlived),
@@ -502,6 +503,16 @@ fn own_namespaces(fixture: &Fixture) -> Result<(), Failed> {
     same("processes", &fixture.sh("cd /proc; echo [0-9]*")?.output, "1 2\n")
 }
 
+fn terminals(fixture: &Fixture) -> Result<(), Failed> {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let path = ptsname(&ours, Vec::new())?.into_string()?;
+    let outcome = fixture.sh(&format!("(: < {path}) 2> /dev/null && echo opened || echo refused"))?;
+    same("output", &outcome.output, "refused\n")
+}
+
 fn no_network(fixture: &Fixture) -> Result<(), Failed> {
     let mut process =
         fixture.process("ip -o link | cut -d: -f2; ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1 && echo up");
@@ -558,7 +569,7 @@ fn outlived(fixture: &Fixture) -> Result<(), Failed> {
     same("alive", &alive, &Vec::<String>::new())
 }
 
-/// More layers than fit into one page of mount options, with a name that needs escaping.
+/// More layers than have room with their names in one page of mount options.
 fn many_layers(fixture: &Fixture) -> Result<(), Failed> {
     if fixture.shape() != RootShape::Stacked {
         return Ok(());

@@ -19,7 +19,7 @@ pub(super) struct Done {
     pub(super) answer: Given,
     /// The kernel has taken the answer, and may have lost it all the same.
     pub(super) is_taken: bool,
-    /// Its paths, by their addresses.
+    /// Its texts, by their addresses.
     pub(super) words: Vec<(u64, CString)>,
 }
 
@@ -33,20 +33,36 @@ pub(super) enum Given {
 }
 
 impl Done {
+    /// Whether its caller has not got its descriptor, which only the same call once more can give it.
+    pub(super) fn is_owed(&self) -> bool {
+        matches!(self.answer, Given::Descriptor { .. })
+    }
+
+    /// Whether `call` is that.
+    pub(super) fn is_made_again(&self, call: &Notification) -> bool {
+        !self.is_taken && self.call.is_again(call) && self.says_the_same()
+    }
+
     /// What a thread has not heard of this call, if it is the one that was interrupted.
-    pub(super) fn unheard(&self, task: i32, registers: &Registers) -> Option<u64> {
+    pub(super) fn unheard(&self, registers: &Registers) -> Option<u64> {
         let Given::Value(value) = self.answer else { return None };
         let call = &self.call;
         let is_it = call.number == registers.number()
             && call.arguments == registers.arguments()
             && registers.is_interrupted_before(call.instruction);
         // If the answer was heard, this is the next call, of which nobody knows yet: it says something else, unless the
-        // same is said twice in a row.
-        let says_the_same = || {
-            let is_same =
-                |(at, text): &(u64, CString)| Memory(task).read_path(*at).is_ok_and(|now| now == *text);
-            Registers::TELL_INTERRUPTED && self.words.iter().all(is_same)
-        };
-        (is_it && (!self.is_taken || says_the_same())).then_some(value.cast_unsigned())
+        // same is said twice in a row, as by who goes upwards twice.
+        let is_next = || !Registers::TELL_INTERRUPTED || self.goes_up() || !self.says_the_same();
+        (is_it && !(self.is_taken && is_next())).then_some(value.cast_unsigned())
+    }
+
+    fn goes_up(&self) -> bool {
+        self.words.iter().any(|(_, text)| text.to_bytes() == b"..")
+    }
+
+    /// Whether its texts are still what they were.
+    fn says_the_same(&self) -> bool {
+        let memory = Memory(self.call.task);
+        self.words.iter().all(|(at, text)| memory.read_path(*at).is_ok_and(|now| now == *text))
     }
 }

@@ -96,6 +96,11 @@ const NAMESPACES: i32 = libc::CLONE_NEWNS
 
 /// fcntl(2)
 const F_SETOWN_EX: u32 = 15;
+/// `linux/prctl.h`
+const PR_SCHED_CORE: u32 = 62;
+/// `asm-generic/socket.h`
+const SO_PASSPIDFD: u32 = 76;
+const SO_PEERPIDFD: u32 = 77;
 /// `linux/sockios.h`
 const FIOSETOWN: u32 = 0x8901;
 const SIOCSPGRP: u32 = 0x8902;
@@ -140,6 +145,7 @@ pub(super) fn filter() -> Vec<sock_filter> {
     on(machine::OLDER, serve);
     on(&TRACED.map(|(_, number)| number), libc::SECCOMP_RET_TRACE);
     on(&REFUSED, fail(libc::EPERM));
+    on(machine::REFUSED, fail(libc::EPERM));
     on(&MISSING, fail(libc::ENOSYS));
     on(&[libc::SYS_name_to_handle_at], fail(libc::EOPNOTSUPP));
     on(&SYNCS, fail(0));
@@ -188,6 +194,21 @@ pub(super) fn filter() -> Vec<sock_filter> {
         if_equal(SIOCSPGRP, 0, 1),
         answer(fail(libc::EINVAL)),
         answer(libc::SECCOMP_RET_ALLOW),
+        // What signals can be sent to the other end of a socket with, who may be the builder: pidfds, Linux 6.5.
+        if_equal(number(libc::SYS_getsockopt), 0, 6),
+        load(argument(1)),
+        if_equal(libc::SOL_SOCKET.cast_unsigned(), 0, 3),
+        load(argument(2)),
+        if_equal(SO_PEERPIDFD, 0, 1),
+        answer(fail(libc::ENOPROTOOPT)),
+        answer(libc::SECCOMP_RET_ALLOW),
+        if_equal(number(libc::SYS_setsockopt), 0, 6),
+        load(argument(1)),
+        if_equal(libc::SOL_SOCKET.cast_unsigned(), 0, 3),
+        load(argument(2)),
+        if_equal(SO_PASSPIDFD, 0, 1),
+        answer(fail(libc::ENOPROTOOPT)),
+        answer(libc::SECCOMP_RET_ALLOW),
         // As Docker answers who may not write to the machine's audit log; that EPERM is for root, programs do not expect.
         if_equal(number(libc::SYS_socket), 0, 6),
         load(argument(0)),
@@ -199,6 +220,9 @@ pub(super) fn filter() -> Vec<sock_filter> {
         if_equal(number(libc::SYS_prctl), 1, 0),
         answer(libc::SECCOMP_RET_ALLOW),
         load(argument(0)),
+        // It is about other processes.
+        if_equal(PR_SCHED_CORE, 0, 1),
+        answer(fail(libc::EINVAL)),
     ]);
     for option in calls::OPTIONS {
         program.extend([if_equal(option.cast_unsigned(), 0, 1), answer(serve)]);

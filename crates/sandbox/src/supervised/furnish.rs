@@ -1,5 +1,6 @@
 //! Furnishing: what is in the tree of a run besides its root, put together as areas.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
@@ -106,6 +107,7 @@ pub(super) struct Furnisher<'a> {
     areas: Areas,
     table: Table,
     in_use: InUse,
+    foreign_terminals: HashSet<u64>,
 }
 
 /// What was put together.
@@ -114,6 +116,16 @@ pub(super) struct Furnished {
     pub(super) table: Table,
     /// Locks to be held until the process is gone.
     pub(super) in_use: InUse,
+    /// The terminals that are there already, by their devices.
+    pub(super) foreign_terminals: HashSet<u64>,
+}
+
+/// The terminals in a directory.
+fn terminals(directory: &Path) -> HashSet<u64> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    // Beside them is what makes new ones.
+    let numbered = entries.filter(|entry| entry.file_name() != "ptmx");
+    numbered.filter_map(|entry| entry.metadata().ok()).map(|found| found.rdev()).collect()
 }
 
 impl<'a> Furnisher<'a> {
@@ -133,7 +145,9 @@ impl<'a> Furnisher<'a> {
             read_only: false,
             covers: None,
         };
-        Ok(Furnisher { helper, aside, scratch, areas: Areas::new(root), table, in_use: InUse::default() })
+        let areas = Areas::new(root);
+        let (in_use, foreign_terminals) = (InUse::default(), HashSet::new());
+        Ok(Furnisher { helper, aside, scratch, areas, table, in_use, foreign_terminals })
     }
 
     /// Mounts what every process has, and then what this one asked for.
@@ -145,13 +159,19 @@ impl<'a> Furnisher<'a> {
         if let Ok(found) = fs::metadata("/dev/pts/ptmx")
             && !found.is_dir()
         {
+            self.foreign_terminals = terminals(Path::new("/dev/pts"));
             self.show(Path::new("/dev/pts"), "/dev/pts".as_ref(), Kind::Machine, false)?;
         }
         for (index, mount) in mounts.iter().enumerate() {
             self.mount(index, mount)?;
         }
         self.aside.keep_times()?;
-        Ok(Furnished { areas: self.areas, table: self.table, in_use: self.in_use })
+        Ok(Furnished {
+            areas: self.areas,
+            table: self.table,
+            in_use: self.in_use,
+            foreign_terminals: self.foreign_terminals,
+        })
     }
 
     fn mount(&mut self, index: usize, mount: &Mount) -> Result<(), Failure> {

@@ -56,6 +56,7 @@ impl World {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             waiting: AtomicUsize::new(0),
+            foreign_terminals: std::collections::HashSet::new(),
             tally: Tally::default(),
         };
         supervisor.tasks.add(Task::new(task, open(root)?));

@@ -118,7 +118,7 @@ impl Memory {
         Err(Errno::TOOBIG)
     }
 
-    /// Writes bytes where the child itself could.
+    /// Writes bytes where the child itself could; as a file also to its own copy of what it may only read.
     pub(super) fn write(self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return Ok(());

@@ -151,7 +151,7 @@ fn supervise(
     tally: Tally,
 ) -> Result<(Exit, Table, Log), Failure> {
     // The locks are held to the end.
-    let Furnished { areas, table, in_use: _in_use } = furnished;
+    let Furnished { areas, table, in_use: _in_use, foreign_terminals } = furnished;
     set_child_subreaper(Some(rustix::process::Pid::INIT)).during("PR_SET_CHILD_SUBREAPER")?;
     let starter = open(&scratch.0.join(STARTER))?;
     let starter = identity(&stat_of(starter.as_fd()).during("look at the starter")?);
@@ -207,6 +207,7 @@ fn supervise(
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         waiting: AtomicUsize::new(0),
+        foreign_terminals,
         tally,
     });
     supervisor.tasks.add(Task::new(child, root));

@@ -88,17 +88,16 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
         return;
     };
     let mut done = lock(&task.done);
-    if let Some(Done { call: before, answer, is_taken: false, words }) = done.take()
-        && before.is_again(call)
-    {
-        let (answer, is_taken) = give(supervisor, call, answer);
-        *done = Some(Done { call: *call, answer, is_taken, words });
-        return;
-    }
     // Whoever was interrupted before it is done makes it once more.
     if supervisor.listener.is_interruptible && !supervisor.listener.is_waiting(call.id) {
         return;
     }
+    if let Some(Done { answer, words, .. }) = done.take_if(|done| done.is_made_again(call)) {
+        let (answer, is_taken) = give(supervisor, call, answer);
+        *done = Some(Done { call: *call, answer, is_taken, words });
+        return;
+    }
+    drop(done.take_if(|done| !done.is_owed()));
     lock(&task.words).clear();
     let caller = Caller { supervisor, task: &task };
     let answer = served.ok_or(Errno::NOSYS).and_then(|served| served(&caller, arguments));
@@ -126,11 +125,13 @@ fn serve(supervisor: &Arc<Supervisor>, table: &Table, call: &Notification) {
             None
         }
     };
-    if let Some((answer, is_taken)) = given.map(|answer| give(supervisor, call, answer))
-        && (!is_taken || calls::is_done_once(number, arguments))
-    {
+    if let Some((answer, is_taken)) = given.map(|answer| give(supervisor, call, answer)) {
         let words = std::mem::take(&mut *lock(&task.words));
-        *done = Some(Done { call: *call, answer, is_taken, words });
+        let now = Done { call: *call, answer, is_taken, words };
+        // A file that was only opened can be opened again.
+        if calls::is_done_once(number, arguments) || !is_taken && !now.is_owed() {
+            done.get_or_insert(now);
+        }
     }
     supervisor.tally.end(begin, number, error);
 }

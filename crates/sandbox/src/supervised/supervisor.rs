@@ -40,6 +40,8 @@ pub(super) struct Supervisor {
     pub(super) gid: u32,
     /// How many threads wait for the other end of a fifo.
     pub(super) waiting: AtomicUsize,
+    /// The terminals that were there before, which are others'.
+    pub(super) foreign_terminals: HashSet<u64>,
     pub(super) tally: Tally,
 }
 
@@ -55,11 +57,18 @@ impl Caller<'_> {
         Memory(self.task.id)
     }
 
-    /// Copies a path of a call that changes something.
+    /// Copies a path, and remembers it as what the call is about.
     pub(super) fn read_path(&self, address: u64) -> Result<CString, Errno> {
-        let path = self.memory().read_path(address)?;
-        lock(&self.task.words).push((address, path.clone()));
-        Ok(path)
+        self.memory().read_path(address).inspect(|path| self.remember(address, path))
+    }
+
+    /// The same for the name of an attribute.
+    pub(super) fn read_attribute_name(&self, address: u64) -> Result<CString, Errno> {
+        self.memory().read_attribute_name(address).inspect(|name| self.remember(address, name))
+    }
+
+    fn remember(&self, address: u64, text: &CStr) {
+        lock(&self.task.words).push((address, text.into()));
     }
 }
 

@@ -20,9 +20,9 @@ pub(super) struct Task {
     program: Arc<Mutex<Vec<u8>>>,
     /// The files that its starter is given, the next one last.
     to_load: Mutex<Vec<OwnedFd>>,
-    /// The last call that was done for it. Locked while one is served that must not be done twice.
+    /// The last call that was done for it. Locked while one is served, which is what the tracer waits for.
     pub(super) done: Mutex<Option<Done>>,
-    /// The paths of the call that is served, by their addresses.
+    /// The texts of the call that is served, by their addresses.
     pub(super) words: Mutex<Vec<(u64, CString)>>,
 }
 

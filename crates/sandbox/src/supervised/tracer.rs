@@ -151,6 +151,12 @@ impl<'a> Tracer<'a> {
                 } else if signal == libc::SIGTRAP {
                     go_on(task, 0);
                 } else {
+                    // Another thread of its process was told to stop, and the call that it waited for was interrupted too.
+                    if let Ok(registers) = Registers::read(task)
+                        && let Some(value) = self.unheard(task, &registers)
+                    {
+                        let _ = registers.answered(value).write(task);
+                    }
                     let _ = trace::listen(task);
                 }
             }
@@ -176,11 +182,11 @@ impl<'a> Tracer<'a> {
     }
 
     /// What the call was answered with that a signal has interrupted, if it was done. If it is being served, that is waited
-    /// for: it takes no long time.
+    /// for; whoever is waited for does not wait for us.
     fn unheard(&self, task: i32, registers: &Registers) -> Option<u64> {
         let about = self.supervisor.tasks.get(task)?;
         let mut done = lock(&about.done);
-        let value = done.as_ref()?.unheard(task, registers)?;
+        let value = done.as_ref()?.unheard(registers)?;
         *done = None;
         Some(value)
     }
@@ -281,6 +287,11 @@ impl<'a> Tracer<'a> {
             (self.pending.remove(&task), Registers::read(task))
         {
             let result = now.result();
+            if now.is_to_be_made_again() {
+                // By the kernel, as the signal's handler asks for; then it is changed once more.
+                let _ = before.interrupted(&now).write(task);
+                return go_on(task, 0);
+            }
             let registers = match doing {
                 // An error is a number right below 0.
                 Doing::Map(_) if result > u64::MAX - 4096 => before.after(result),

@@ -106,7 +106,7 @@ impl Listener {
         self.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id).is_ok()
     }
 
-    /// Ends a call with a value, or with an error number if that is not 0. `Err` if the caller is gone.
+    /// Ends a call with a value, or with an error number if that is not 0. `Err` if the caller is gone, or was interrupted.
     pub(crate) fn answer(&self, id: u64, value: i64, errno: i32) -> io::Result<()> {
         self.respond(libc::seccomp_notif_resp { id, val: value, error: -errno, flags: 0 })
     }

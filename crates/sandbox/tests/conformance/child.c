@@ -457,6 +457,39 @@ static void users(void) {
     call(prctl, PR_CAPBSET_READ, 99, 0, 0, 0);
 }
 
+static volatile int ticks;
+
+static void tick(int signal) { (void)signal; ticks++; }
+
+/* A signal for a group of which the caller is one arrives once. */
+static void group(void) {
+    struct sigaction action = {.sa_handler = tick};
+    pid_t child = fork();
+    if (child == 0) {
+        setpgid(0, 0);
+        sigaction(SIGUSR1, &action, NULL);
+        ticks = 0;
+        for (int i = 0; i < 100; i++) kill(-getpgrp(), SIGUSR1);
+        printf("%s%d of 100 signals\n", at_line, ticks);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+}
+
+/* A call that waits, until a signal comes. */
+static void waiting(void) {
+    struct sigaction action = {.sa_handler = tick};
+    struct itimerval soon = {{0, 0}, {0, 50000}};
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "crowded"};
+    int one = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind(one, (struct sockaddr *)&name, sizeof name);
+    listen(one, 0);
+    while (connect(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), (struct sockaddr *)&name, sizeof name) == 0) continue;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    call(connect, socket(AF_UNIX, SOCK_STREAM, 0), &name, sizeof name);
+}
+
 static void processes(void) {
     struct rlimit limit;
     call(kill, getpid(), 0);
@@ -557,10 +590,6 @@ static void prepare(const char *folder, uid_t owner) {
     }
 }
 
-static volatile int ticks;
-
-static void tick(int signal) { (void)signal; ticks++; }
-
 /* With signals all the time: no call may fail, be done twice, or leave a descriptor. */
 static void interrupted(int flags) {
     struct sigaction action = {.sa_handler = tick, .sa_flags = flags};
@@ -600,12 +629,14 @@ int main(void) {
     memset(long_name, 'n', 256);
     setvbuf(stdout, NULL, _IONBF, 0);
     umask(022);
+    at_line = "root: ";
+    group();
     interrupted(SA_RESTART);
+    waiting();
 #ifndef __aarch64__
     /* There such a call may end with EINTR before it is begun, see docs/isolation.md. */
     interrupted(0);
 #endif
-    at_line = "root: ";
     prepare("/tmp/of-root", 0);
     all();
     at_line = "user: ";

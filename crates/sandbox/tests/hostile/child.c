@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -257,6 +258,12 @@ static void attack(pid_t pid) {
     if (ioctl(pair[0], FIOSETOWN, &pid) == 0) reached("FIOSETOWN");
     if (ioctl(pair[0], SIOCSPGRP, &pid) == 0) reached("SIOCSPGRP");
     fcntl(pair[0], F_SETFL, O_ASYNC);
+    /* A pidfd of the other end of a socket, which may be the builder's, is as good as its number. */
+    int on = 1, peer = -1;
+    socklen_t length = sizeof peer;
+    if (getsockopt(pair[0], SOL_SOCKET, 77 /* SO_PEERPIDFD */, &peer, &length) == 0) reached("SO_PEERPIDFD");
+    if (setsockopt(pair[0], SOL_SOCKET, 76 /* SO_PASSPIDFD */, &on, sizeof on) == 0) reached("SO_PASSPIDFD");
+    if (prctl(62 /* PR_SCHED_CORE */, 2 /* to */, pid, 0, 0) == 0) reached("PR_SCHED_CORE");
     write(pair[1], "x", 1);
     close(pair[0]);
     close(pair[1]);

@@ -56,7 +56,7 @@ pub(super) fn fchdir(caller: &Caller<'_>, [fd, ..]: [u64; 6]) -> Result<Answer, 
 
 /// chroot(2). The tracer asks for it.
 pub(in super::super) fn chroot(caller: &Caller<'_>, [path, ..]: [u64; 6]) -> Result<Answer, Errno> {
-    let path = caller.read_path(path)?;
+    let path = caller.memory().read_path(path)?;
     let object = caller.object(libc::AT_FDCWD, path.to_bytes(), Last::Follow, WHICH | OFlags::DIRECTORY)?;
     if !caller.task.ask(|who| who.can(capability::SYS_CHROOT)) {
         return Err(Errno::PERM);

@@ -99,7 +99,7 @@ fn set_on(
     object: &Object,
     [_, name, value, size, flags, _]: [u64; 6],
 ) -> Result<Answer, Errno> {
-    let name = caller.memory().read_attribute_name(name)?;
+    let name = caller.read_attribute_name(name)?;
     let size = usize::try_from(size).ok().filter(|size| *size <= LIMIT).ok_or(Errno::TOOBIG)?;
     let mut bytes = vec![0; size];
     caller.memory().read(value, &mut bytes)?;
@@ -175,7 +175,7 @@ fn list_of(caller: &Caller<'_>, object: &Object, [_, buffer, size, ..]: [u64; 6]
 }
 
 fn remove_from(caller: &Caller<'_>, object: &Object, [_, name, ..]: [u64; 6]) -> Result<Answer, Errno> {
-    let name = caller.memory().read_attribute_name(name)?;
+    let name = caller.read_attribute_name(name)?;
     may_set(caller, object, &name)?;
     if name.as_c_str() != CAPABILITY {
         rustix::fs::removexattr(proc::own_path(object.fd.as_fd()), &name)?;

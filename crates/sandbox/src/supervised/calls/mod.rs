@@ -109,9 +109,9 @@ pub(super) const ABOUT_A_TASK: [i64; 5] = [
     libc::SYS_sched_setaffinity,
 ];
 
-/// Whether a call is always served, never by the kernel, and done in no time.
+/// Whether a call is one that no signal is to interrupt: it is served, or the kernel does it at once.
 pub(super) fn is_served(number: i64) -> bool {
-    // Those may wait, if the kernel does them: which of them are served depends on what is not known here.
+    // Those may wait, if the kernel does them.
     number != libc::SYS_sendto
         && number != libc::SYS_fcntl
         && (SERVED.iter().any(|(_, served, _)| *served == number) || machine::OLDER.contains(&number))
@@ -130,7 +130,11 @@ pub(super) fn is_done_once(number: i64, arguments: [u64; 6]) -> bool {
         | libc::SYS_lremovexattr
         | libc::SYS_fremovexattr
         | libc::SYS_umask
-        | libc::SYS_chdir => true,
+        | libc::SYS_chdir
+        | libc::SYS_setfsuid
+        | libc::SYS_setfsgid
+        | libc::SYS_openat2 => true,
+        libc::SYS_kill => (arguments[0] as i32) < 0,
         libc::SYS_openat => arguments[2] & libc::O_EXCL as u64 != 0,
         libc::SYS_setxattr | libc::SYS_lsetxattr | libc::SYS_fsetxattr => {
             arguments[4] & libc::XATTR_CREATE as u64 != 0

@@ -105,6 +105,10 @@ fn open(caller: &Caller<'_>, at: i32, path: u64, raw_flags: u32, mode: u32) -> R
         _ if asked.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
         _ => {}
     }
+    // Who holds one as a descriptor has it from its owner.
+    if object.origin != Origin::Descriptor && sv.foreign_terminals.contains(&object.stat.st_rdev) {
+        return Err(Errno::ACCESS);
+    }
     let special = matches!(file_type(&object.stat), libc::S_IFIFO | libc::S_IFCHR);
     let checked = match object.origin {
         Origin::Path => sv.areas.get(object.area).kind == Kind::Tree,

@@ -28,7 +28,7 @@ pub(super) fn kill(caller: &Caller<'_>, [process, signal, ..]: [u64; 6]) -> Resu
         let task = sv.tasks.get(process).ok_or(Errno::SRCH)?;
         return if may_signal(caller, &task) { Ok(Answer::GoOn) } else { Err(Errno::PERM) };
     }
-    if process == 0 {
+    if process == 0 || process < -1 && group_of(caller.task.process) == process.checked_neg() {
         // Its own group, which is of this RUN, as the session is.
         return Ok(Answer::GoOn);
     }
@@ -43,7 +43,7 @@ pub(super) fn kill(caller: &Caller<'_>, [process, signal, ..]: [u64; 6]) -> Resu
         let is_meant = if process == -1 {
             other != caller.task.process
         } else {
-            nix::unistd::getpgid(Some(pid)).is_ok_and(|group| group.as_raw() == -process)
+            group_of(other) == process.checked_neg()
         };
         let Some(task) = sv.tasks.get(other).filter(|_| is_meant) else { continue };
         found = true;
@@ -84,11 +84,14 @@ pub(super) fn to_first_or_self(caller: &Caller<'_>, [task, ..]: [u64; 6]) -> Res
     if task as i32 == 0 { Ok(Answer::GoOn) } else { about(caller, task as i32) }
 }
 
+fn group_of(process: i32) -> Option<i32> {
+    nix::unistd::getpgid(Some(Pid::from_raw(process))).ok().map(Pid::as_raw)
+}
+
 /// Whether a group of processes, or that of the caller if it is 0, is one of this RUN.
 fn has_group(caller: &Caller<'_>, group: i32) -> bool {
-    let is_in =
-        |process| nix::unistd::getpgid(Some(Pid::from_raw(process))).is_ok_and(|of| of.as_raw() == group);
-    group == 0 || caller.supervisor.tasks.processes().into_iter().any(is_in)
+    group == 0
+        || caller.supervisor.tasks.processes().into_iter().any(|process| group_of(process) == Some(group))
 }
 
 /// A priority of processes: of one, of a group, or of a user, who is the builder as well.
@@ -119,13 +122,14 @@ pub(super) fn set_io_priority(caller: &Caller<'_>, [kind, whom, ..]: [u64; 6]) -
 /// `F_SETOWN` of fcntl(2): whom the kernel sends signals to about a file, which are as if we sent them.
 pub(super) fn set_owner(caller: &Caller<'_>, [_, _, owner, ..]: [u64; 6]) -> Result<Answer, Errno> {
     let owner = owner as i32;
-    let is_ours = match owner {
-        0 => true,
-        1.. => caller.supervisor.tasks.get(owner).is_some(),
-        i32::MIN => return Err(Errno::INVAL),
-        _ => has_group(caller, -owner),
-    };
-    if is_ours { Ok(Answer::GoOn) } else { Err(Errno::SRCH) }
+    match owner {
+        0 => Ok(Answer::GoOn),
+        // Natively the right is asked for when the signal is sent.
+        1.. => about(caller, owner),
+        i32::MIN => Err(Errno::INVAL),
+        _ if has_group(caller, -owner) => Ok(Answer::GoOn),
+        _ => Err(Errno::SRCH),
+    }
 }
 
 /// sendto(2) with an address. A socket of the tree cannot be reached without a connection, since its path means something

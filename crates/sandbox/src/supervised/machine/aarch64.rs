@@ -29,6 +29,9 @@ pub(in crate::supervised) const OLDER: &[i64] =
 /// Calls that exist on this machine alone and are no other call.
 pub(in crate::supervised) const SERVED: &[(&str, i64, Served)] = &[];
 
+/// Calls of this machine alone that are refused.
+pub(in crate::supervised) const REFUSED: &[i64] = &[];
+
 /// The newer form of a call.
 pub(in crate::supervised) fn newer(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> (i64, [u64; 6]) {
     match number {
@@ -115,6 +118,21 @@ impl Registers {
     pub(in crate::supervised) fn answered(&self, result: u64) -> Self {
         let mut registers = self.after(result);
         registers.general.pc += SYSCALL;
+        registers
+    }
+
+    /// Whether a call that has returned is to be made once more after a signal: one of the numbers of the kernel's
+    /// `linux/errno.h`.
+    pub(in crate::supervised) fn is_to_be_made_again(&self) -> bool {
+        (-516..=-512).contains(&self.general.regs[0].cast_signed())
+    }
+
+    /// As they were before a call that was interrupted and has returned with these. The kernel keeps the first argument
+    /// elsewhere.
+    pub(in crate::supervised) fn interrupted(&self, now: &Self) -> Self {
+        let mut registers = *self;
+        registers.general.regs[0] = now.general.regs[0];
+        registers.call = now.call;
         registers
     }
 

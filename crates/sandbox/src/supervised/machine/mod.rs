@@ -10,9 +10,9 @@ mod x86_64_calls;
 
 #[cfg(target_arch = "aarch64")]
 pub(super) use aarch64::{
-    AUDIT_ARCHITECTURE, ELF_MACHINE, EXIT_7, OLDER, PAGE_MAX, Registers, SERVED, newer,
+    AUDIT_ARCHITECTURE, ELF_MACHINE, EXIT_7, OLDER, PAGE_MAX, REFUSED, Registers, SERVED, newer,
 };
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::{AUDIT_ARCHITECTURE, ELF_MACHINE, EXIT_7, PAGE_MAX, Registers};
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86_64_calls::{OLDER, SERVED, newer};
+pub(super) use x86_64_calls::{OLDER, REFUSED, SERVED, newer};

@@ -97,6 +97,19 @@ impl Registers {
         self.after(result)
     }
 
+    /// Whether a call that has returned is to be made once more after a signal: one of the numbers of the kernel's
+    /// `linux/errno.h`.
+    pub(in crate::supervised) fn is_to_be_made_again(&self) -> bool {
+        (-516..=-512).contains(&self.0.rax.cast_signed())
+    }
+
+    /// As they were before a call that was interrupted and has returned with these.
+    pub(in crate::supervised) fn interrupted(&self, now: &Self) -> Self {
+        let mut registers = *self;
+        registers.0.rax = now.0.rax;
+        registers
+    }
+
     /// As they were before a call that has returned `result`.
     pub(in crate::supervised) fn after(&self, result: u64) -> Self {
         let mut registers = *self;

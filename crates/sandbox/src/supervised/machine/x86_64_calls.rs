@@ -41,6 +41,9 @@ pub(in crate::supervised) const SERVED: &[(&str, i64, Served)] = &[
     ("futimesat", libc::SYS_futimesat, futimesat),
 ];
 
+/// Calls of this machine alone that take a path and load it, which no program of this century does.
+pub(in crate::supervised) const REFUSED: &[i64] = &[libc::SYS_uselib];
+
 /// The newer form of a call.
 pub(in crate::supervised) fn newer(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> (i64, [u64; 6]) {
     const HERE: u64 = libc::AT_FDCWD as u64;
