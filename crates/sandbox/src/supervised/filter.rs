@@ -160,6 +160,18 @@ pub(super) fn filter() -> Vec<sock_filter> {
             answer(libc::SECCOMP_RET_ALLOW),
         ]);
     }
+    // What signals can be sent to the other end of a socket with, who may be the builder: pidfds, Linux 6.5.
+    for (call, option) in [(libc::SYS_getsockopt, SO_PEERPIDFD), (libc::SYS_setsockopt, SO_PASSPIDFD)] {
+        program.extend([
+            if_equal(number(call), 0, 6),
+            load(argument(1)),
+            if_equal(libc::SOL_SOCKET.cast_unsigned(), 0, 3),
+            load(argument(2)),
+            if_equal(option, 0, 1),
+            answer(fail(libc::ENOPROTOOPT)),
+            answer(libc::SECCOMP_RET_ALLOW),
+        ]);
+    }
     program.extend([
         if_equal(number(libc::SYS_clone), 0, 4),
         load(argument(0)),
@@ -193,21 +205,6 @@ pub(super) fn filter() -> Vec<sock_filter> {
         if_equal(FIOSETOWN, 1, 0),
         if_equal(SIOCSPGRP, 0, 1),
         answer(fail(libc::EINVAL)),
-        answer(libc::SECCOMP_RET_ALLOW),
-        // What signals can be sent to the other end of a socket with, who may be the builder: pidfds, Linux 6.5.
-        if_equal(number(libc::SYS_getsockopt), 0, 6),
-        load(argument(1)),
-        if_equal(libc::SOL_SOCKET.cast_unsigned(), 0, 3),
-        load(argument(2)),
-        if_equal(SO_PEERPIDFD, 0, 1),
-        answer(fail(libc::ENOPROTOOPT)),
-        answer(libc::SECCOMP_RET_ALLOW),
-        if_equal(number(libc::SYS_setsockopt), 0, 6),
-        load(argument(1)),
-        if_equal(libc::SOL_SOCKET.cast_unsigned(), 0, 3),
-        load(argument(2)),
-        if_equal(SO_PASSPIDFD, 0, 1),
-        answer(fail(libc::ENOPROTOOPT)),
         answer(libc::SECCOMP_RET_ALLOW),
         // As Docker answers who may not write to the machine's audit log; that EPERM is for root, programs do not expect.
         if_equal(number(libc::SYS_socket), 0, 6),
