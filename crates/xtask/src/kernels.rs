@@ -103,7 +103,12 @@ echo 'exec container' > /proc/self/attr/exec && exec su -s /bin/sh user -c "
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     packages::install(&PACKAGES)?;
-    ensure!(host::is_root(), "the files of the machines are root's");
+    // The machines are made of Debian's packages, and their files are root's.
+    let needs = ["root", "dpkg-deb", "qemu-system-aarch64", "qemu-system-x86_64", "aarch64-linux-gnu-gcc"];
+    if let Some(reason) = host::missing(&needs) {
+        host::skip_named("kernels", &reason);
+        return Ok(ExitCode::SUCCESS);
+    }
     let (names, filters): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|word| MACHINES.iter().any(|machine| machine.name == **word));
     let (mut good, mut tested) = (true, false);
@@ -132,7 +137,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             let line = result.lines().filter_map(|line| line.strip_prefix("test result: ")).nth(index);
             line.map_or("did not end", |line| line.split("; 0 measured").next().unwrap_or(line))
         };
-        good &= [0, 1].iter().all(|index| totals(*index).starts_with("ok."));
+        // A word that is neither a machine nor in a test's name chooses nothing.
+        let is_good = |totals: &str| totals.starts_with("ok.") && !totals.starts_with("ok. 0 passed");
+        good &= [0, 1].iter().all(|index| is_good(totals(*index)));
         let confined = result.contains("container (enforce)");
         good &= confined;
         let user = if confined { "a confined user" } else { "a user whom AppArmor does NOT CONFINE" };
@@ -258,6 +265,10 @@ impl Machine {
         let mut build = cargo(&["test", "--no-run", "-p", "sandbox", "--test", "run", "--target", target]);
         build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
         if target != X86_64.target {
+            // Without rustup it has to be there already, which cargo says.
+            if host::find("rustup").is_some() {
+                output(Command::new("rustup").args(["target", "add", target]))?;
+            }
             let name = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
             build.env(name, self.processor.compiler);
         }
